@@ -1,0 +1,253 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Mode says how an app's instances get their work.
+type Mode string
+
+// The modes, with PM2's names.
+const (
+	Fork    Mode = "fork"    // each instance is on its own
+	Cluster Mode = "cluster" // the instances share what they listen on
+)
+
+// Balance is the policy by which new connections are dealt to the instances.
+type Balance string
+
+// The policies of this version.
+const (
+	RoundRobin Balance = "round-robin" // in turn, blocked instances left out
+	Shared     Balance = "shared"      // one queue, whoever is free accepts
+)
+
+// RuntimeNode marks an app whose program is node itself, so that the channel
+// and the cluster protocol of Node reach the app's own code.
+const RuntimeNode = "node"
+
+// Spec is what the user wants: one app. It is a plain value, complete once
+// validated: nothing in it is looked up again when a process starts.
+type Spec struct {
+	Name      string `json:"name"`                // what the user calls it; see ValidName
+	Namespace string `json:"namespace,omitempty"` // "" means "default"
+
+	// Exec is the absolute path of the script or program. With an Interpreter
+	// it is the script that the interpreter runs, else it is executed itself.
+	Exec            string   `json:"exec"`
+	Args            []string `json:"args,omitempty"`
+	Interpreter     string   `json:"interpreter,omitempty"`      // absolute path; "" runs Exec itself
+	InterpreterArgs []string `json:"interpreter_args,omitempty"` // stand before the script (PM2's node_args)
+	Runtime         string   `json:"runtime,omitempty"`          // RuntimeNode or ""
+	// Wrapper names the tool (npm, npx, tsx, node --watch) that starts the real
+	// program and swallows the Node channel; "" if there is none.
+	Wrapper string `json:"wrapper,omitempty"`
+
+	Cwd string            `json:"cwd"` // absolute
+	Env map[string]string `json:"env,omitempty"`
+
+	Mode        Mode    `json:"mode"`
+	Instances   int     `json:"instances"`              // at least 1
+	Balance     Balance `json:"balance,omitempty"`      // "" picks by mode and kernel
+	InstanceVar string  `json:"instance_var,omitempty"` // "" means NODE_APP_INSTANCE
+
+	NoAutorestart bool     `json:"no_autorestart,omitempty"`
+	MaxRestarts   int      `json:"max_restarts"`                        // fast failures until errored; 16 by default
+	MinUptime     Duration `json:"min_uptime"`                          // a shorter life is a fast failure; 1 s by default
+	RestartDelay  Duration `json:"restart_delay,omitempty"`             // wait before each restart
+	ExpBackoff    Duration `json:"exp_backoff_restart_delay,omitempty"` // first wait, then x1.5 up to 15 s
+	StopExitCodes []int    `json:"stop_exit_codes,omitempty"`           // these exit codes mean "done", no restart
+
+	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
+	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
+	NoTreekill          bool     `json:"no_treekill,omitempty"`
+	ShutdownWithMessage bool     `json:"shutdown_with_message,omitempty"` // send "shutdown" on the channel instead of the stop signal
+	WaitReady           bool     `json:"wait_ready,omitempty"`            // ready at process.send('ready')
+	ListenTimeout       Duration `json:"listen_timeout"`                  // how long an instance may take to be ready; 3 s by default
+
+	// Log files; "" means the default in the home folder, os.DevNull none.
+	OutFile   string `json:"out_file,omitempty"`
+	ErrFile   string `json:"error_file,omitempty"`
+	LogFile   string `json:"log_file,omitempty"` // both streams as well; "" means none
+	MergeLogs bool   `json:"merge_logs,omitempty"`
+	LogTime   bool   `json:"time,omitempty"` // prefix each line with its time
+	// LogMaxBytes is the size at which a log file is rotated, LogKeep how many
+	// old ones stay. Zero means 10 MB and 10; negative means never and none.
+	LogMaxBytes int64 `json:"log_max_bytes,omitempty"`
+	LogKeep     int   `json:"log_keep,omitempty"`
+}
+
+// Defaults returns a Spec with every default that is not its zero value:
+// PM2 7's, where it has one.
+func Defaults() Spec {
+	return Spec{
+		Mode:          Fork,
+		Instances:     1,
+		MaxRestarts:   16,
+		MinUptime:     Duration(time.Second),
+		KillSignal:    "SIGINT",
+		KillTimeout:   Duration(1600 * time.Millisecond),
+		ListenTimeout: Duration(3 * time.Second),
+	}
+}
+
+// MaxInstances bounds Instances, so that a typing error cannot exhaust a machine.
+const MaxInstances = 4096
+
+// ErrInvalid is wrapped by every error that Validate returns.
+var ErrInvalid = errors.New("invalid app")
+
+// Validate reports the first thing that is wrong with the spec. A spec that
+// passes can be stored and run without further checks of its shape.
+func (s *Spec) Validate() error {
+	bad := func(format string, a ...any) error {
+		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, a...))
+	}
+	if err := ValidName(s.Name); err != nil {
+		return err
+	}
+	abs := []struct{ field, path string }{{"exec", s.Exec}, {"cwd", s.Cwd}}
+	for _, f := range []struct{ field, path string }{
+		{"interpreter", s.Interpreter}, {"out_file", s.OutFile}, {"error_file", s.ErrFile}, {"log_file", s.LogFile},
+	} {
+		if f.path != "" {
+			abs = append(abs, f)
+		}
+	}
+	for _, f := range abs {
+		switch {
+		case !filepath.IsAbs(f.path):
+			return bad("%s %q is not an absolute path", f.field, f.path)
+		case strings.ContainsRune(f.path, 0):
+			return bad("%s holds a NUL byte", f.field)
+		}
+	}
+	if s.Mode != Fork && s.Mode != Cluster {
+		return bad("mode %q is neither fork nor cluster", s.Mode)
+	}
+	if s.Instances < 1 || s.Instances > MaxInstances {
+		return bad("instances %d is not between 1 and %d", s.Instances, MaxInstances)
+	}
+	if !slices.Contains([]Balance{"", RoundRobin, Shared}, s.Balance) {
+		return bad("balance %q is neither round-robin nor shared", s.Balance)
+	}
+	if s.Runtime != "" && s.Runtime != RuntimeNode {
+		return bad("runtime %q is not known", s.Runtime)
+	}
+	if s.MaxRestarts < 0 {
+		return bad("max_restarts %d is negative", s.MaxRestarts)
+	}
+	for _, d := range []struct {
+		field string
+		value Duration
+	}{
+		{"min_uptime", s.MinUptime},
+		{"restart_delay", s.RestartDelay},
+		{"exp_backoff_restart_delay", s.ExpBackoff},
+		{"kill_timeout", s.KillTimeout},
+		{"listen_timeout", s.ListenTimeout},
+	} {
+		if d.value < 0 {
+			return bad("%s %s is negative", d.field, d.value)
+		}
+	}
+	for _, code := range s.StopExitCodes {
+		if code < 0 || code > 255 {
+			return bad("stop_exit_codes: %d is not between 0 and 255", code)
+		}
+	}
+	if _, err := ParseSignal(s.KillSignal); err != nil {
+		return bad("kill_signal: %v", err)
+	}
+	for key, value := range s.Env {
+		if key == "" || strings.ContainsAny(key, "=\x00") || strings.ContainsRune(value, 0) {
+			return bad("env: %q cannot be a variable", key)
+		}
+	}
+	for _, arg := range slices.Concat(s.Args, s.InterpreterArgs) {
+		if strings.ContainsRune(arg, 0) {
+			return bad("args: %q holds a NUL byte", arg)
+		}
+	}
+	return nil
+}
+
+// ValidName reports whether name can name an app: 1 to 128 bytes, printable, no
+// slash (it becomes part of file names), not "all" and not a number (both are
+// targets of their own).
+func ValidName(name string) error {
+	bad := func(why string) error { return fmt.Errorf("%w: name %q %s", ErrInvalid, name, why) }
+	switch {
+	case name == "":
+		return bad("is empty")
+	case len(name) > 128:
+		return bad("is longer than 128 bytes")
+	case name == "all":
+		return bad("is the word for every app")
+	case name == "." || name == "..":
+		return bad("is a folder")
+	case strings.HasPrefix(name, "-"):
+		return bad("begins with a dash")
+	}
+	digits := true
+	for _, r := range name {
+		if r < ' ' || r == 0x7f || r == '/' || r == 0xfffd {
+			return bad("holds a slash or an unprintable character")
+		}
+		digits = digits && r >= '0' && r <= '9'
+	}
+	if digits {
+		return bad("is a number, which is read as an id")
+	}
+	return nil
+}
+
+// Command returns the argv that runs the app and the path to execute.
+func (s *Spec) Command() (path string, argv []string) {
+	if s.Interpreter == "" {
+		return s.Exec, append([]string{s.Exec}, s.Args...)
+	}
+	argv = append([]string{s.Interpreter}, s.InterpreterArgs...)
+	if s.Exec != s.Interpreter { // a command line such as "node --test" has no script
+		argv = append(argv, s.Exec)
+	}
+	return s.Interpreter, append(argv, s.Args...)
+}
+
+var signals = map[string]syscall.Signal{
+	"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "QUIT": syscall.SIGQUIT, "KILL": syscall.SIGKILL,
+	"USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2, "TERM": syscall.SIGTERM, "ABRT": syscall.SIGABRT,
+	"CONT": syscall.SIGCONT, "STOP": syscall.SIGSTOP, "ALRM": syscall.SIGALRM, "WINCH": syscall.SIGWINCH,
+	"PIPE": syscall.SIGPIPE, "SEGV": syscall.SIGSEGV, "BUS": syscall.SIGBUS, "FPE": syscall.SIGFPE,
+	"ILL": syscall.SIGILL, "TRAP": syscall.SIGTRAP, "SYS": syscall.SIGSYS, "XCPU": syscall.SIGXCPU,
+	"XFSZ": syscall.SIGXFSZ, "TTIN": syscall.SIGTTIN, "TTOU": syscall.SIGTTOU, "TSTP": syscall.SIGTSTP,
+}
+
+// ParseSignal reads "SIGTERM", "term" or "15".
+func ParseSignal(text string) (syscall.Signal, error) {
+	name := strings.TrimPrefix(strings.ToUpper(text), "SIG")
+	if sig, ok := signals[name]; ok {
+		return sig, nil
+	}
+	var n int
+	if _, err := fmt.Sscanf(text, "%d", &n); err == nil && n > 0 && n < 65 && fmt.Sprint(n) == text {
+		return syscall.Signal(n), nil
+	}
+	return 0, fmt.Errorf("%q is not a signal such as SIGINT, TERM or 15", text)
+}
+
+// SignalName returns "SIGTERM" for a known signal, else "signal N".
+func SignalName(sig syscall.Signal) string {
+	for name, s := range signals {
+		if s == sig {
+			return "SIG" + name
+		}
+	}
+	return fmt.Sprintf("signal %d", int(sig))
+}

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// State is where an instance is in its life.
+type State string
+
+// The states. PM2 writes Waiting as "waiting restart".
+const (
+	Stopped   State = "stopped"   // no process, none wanted
+	Launching State = "launching" // a process exists, not yet known to run
+	Online    State = "online"    // the process runs
+	Stopping  State = "stopping"  // asked to end, not gone yet
+	Waiting   State = "waiting"   // ended, the next start is scheduled
+	Errored   State = "errored"   // given up; Status.Reason says why
+)
+
+// States lists all of them, for tables.
+func States() []State {
+	return []State{Stopped, Launching, Online, Stopping, Waiting, Errored}
+}
+
+// Status is a snapshot of one instance.
+type Status struct {
+	ID        int     `json:"id"` // PM2's pm_id
+	Name      string  `json:"name"`
+	Namespace string  `json:"namespace,omitempty"`
+	Index     int     `json:"index"` // slot within the app: NODE_APP_INSTANCE
+	Mode      Mode    `json:"mode"`
+	Balance   Balance `json:"balance,omitempty"`   // policy in use, for apps that share a port
+	Mechanism string  `json:"mechanism,omitempty"` // how it is done: "kernel", "hand-off", "shared socket"
+	State     State   `json:"state"`
+	Ready     bool    `json:"ready,omitempty"` // it listens, or has said that it is ready
+	PID       int     `json:"pid,omitempty"`   // 0 without a process
+	Gen       uint64  `json:"gen,omitempty"`   // counts the processes of this instance
+
+	Restarts  int       `json:"restarts"`            // since the app was started
+	Unstable  int       `json:"unstable,omitempty"`  // fast failures in a row
+	CreatedAt time.Time `json:"created_at,omitzero"` // of the instance
+	StartedAt time.Time `json:"started_at,omitzero"` // of the present process
+
+	Ports       []string  `json:"ports,omitempty"` // what it listens on: "*:3000", "127.0.0.1:80", "/run/x.sock"
+	LastExit    *Exit     `json:"last_exit,omitempty"`
+	NextRestart time.Time `json:"next_restart,omitzero"` // when Waiting
+	Reason      string    `json:"reason,omitempty"`      // why errored, or a warning about a running instance
+	Draining    bool      `json:"draining,omitempty"`    // an older process of it is still finishing its requests
+
+	CPU         float64 `json:"cpu"`                    // per cent of one core, over the last seconds
+	MemoryBytes uint64  `json:"memory_bytes,omitempty"` // resident memory of the process
+
+	OutFile string `json:"out_file,omitempty"`
+	ErrFile string `json:"error_file,omitempty"`
+	LogFile string `json:"log_file,omitempty"`
+}
+
+// Exit says how a process ended.
+type Exit struct {
+	Code    int       `json:"code"`             // exit code; -1 if a signal ended it
+	Signal  string    `json:"signal,omitempty"` // "SIGKILL", ...
+	OOM     bool      `json:"oom,omitempty"`    // the kernel killed it for want of memory
+	Error   string    `json:"error,omitempty"`  // why it could not be started at all
+	At      time.Time `json:"at,omitzero"`      // when
+	Uptime  Duration  `json:"uptime,omitempty"` // how long it had run
+	Stderr  []string  `json:"stderr,omitempty"` // the last lines it wrote there, 5 at most
+	Wanted  bool      `json:"wanted,omitempty"` // it was asked to end
+	PID     int       `json:"pid,omitempty"`    // which process
+	Started time.Time `json:"started,omitzero"` // when that process began
+}
+
+// ExitOf translates a wait status.
+func ExitOf(ws syscall.WaitStatus) Exit {
+	if ws.Signaled() {
+		return Exit{Code: -1, Signal: SignalName(ws.Signal())}
+	}
+	return Exit{Code: ws.ExitStatus()}
+}
+
+// String says it in a few words: "exit code 1", "killed by SIGKILL (out of memory)".
+func (e Exit) String() string {
+	switch {
+	case e.Error != "":
+		return e.Error
+	case e.OOM:
+		return "killed by " + e.Signal + " (out of memory)"
+	case e.Signal != "":
+		return "killed by " + e.Signal
+	}
+	return fmt.Sprintf("exit code %d", e.Code)
+}
+
+// EventType names what happened.
+type EventType string
+
+// The events of an instance's life, with PM2's names where it has one.
+const (
+	EventStart     EventType = "start"             // a process was started
+	EventOnline    EventType = "online"            // it runs
+	EventReady     EventType = "ready"             // it listens, or said so
+	EventExit      EventType = "exit"              // it ended; Exit says how
+	EventRestart   EventType = "restart"           // a new process follows an old one
+	EventStop      EventType = "stop"              // stopped by command
+	EventDelete    EventType = "delete"            // forgotten by command
+	EventOverlimit EventType = "restart overlimit" // given up after too many fast failures
+	EventReload    EventType = "reload"            // replaced by a successor
+	EventMessage   EventType = "message"           // the app sent a message on its channel
+	EventWarning   EventType = "warning"           // something the user should know; Detail says what
+)
+
+// Event is something that happened to an instance.
+type Event struct {
+	At     time.Time `json:"at"`
+	Type   EventType `json:"type"`
+	ID     int       `json:"id"`
+	Name   string    `json:"name"`
+	Gen    uint64    `json:"gen,omitempty"`
+	PID    int       `json:"pid,omitempty"`
+	Exit   *Exit     `json:"exit,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+	Data   []byte    `json:"data,omitempty"` // EventMessage: the message as the app wrote it
+}
