@@ -1,0 +1,381 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"paceline/internal/app"
+)
+
+// Options say which daemon a Client speaks to.
+type Options struct {
+	Home string // absolute path of the home folder
+	// Ensure starts a daemon where none listens. Nil: ErrNoDaemon instead.
+	Ensure func(ctx context.Context) error
+}
+
+// Client speaks to the daemon of one home. Its methods may be called
+// concurrently and wait until the daemon has answered or ctx ends: a daemon that
+// is being replaced finds the request in its socket's queue.
+//
+// Errors: *Error for what the daemon refused, ErrNoDaemon, ErrLost.
+type Client struct {
+	options Options
+	http    http.Client
+	version atomic.Pointer[string]
+}
+
+// New returns a client. It connects at the first request.
+func New(o Options) *Client {
+	c := &Client{options: o}
+	c.http.Transport = &http.Transport{
+		DialContext:        c.dial,
+		DisableCompression: true,
+		MaxIdleConns:       2,
+		IdleConnTimeout:    time.Second, // a daemon that is replaced must not wait for us
+	}
+	return c
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// DaemonVersion returns the version of the daemon that answered last, or "".
+func (c *Client) DaemonVersion() string {
+	if v := c.version.Load(); v != nil {
+		return *v
+	}
+	return ""
+}
+
+// Version tells who answers.
+func (c *Client) Version(ctx context.Context) (v Version, err error) {
+	return v, c.get(ctx, "/v1/version", nil, &v)
+}
+
+// Instances returns the instances that q selects, by id.
+func (c *Client) Instances(ctx context.Context, q InstancesQuery) (list []app.Status, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	if q.Brief {
+		v.Set("brief", "1")
+	}
+	return list, c.get(ctx, "/v1/instances", v, &list)
+}
+
+// Apps returns the apps that q selects, each with those of its instances that
+// are meant.
+func (c *Client) Apps(ctx context.Context, q AppsQuery) (list []AppInfo, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	if q.Env {
+		v.Set("env", "1")
+	}
+	return list, c.get(ctx, "/v1/apps", v, &list)
+}
+
+// Start starts new apps and waits until each is ready or has failed.
+func (c *Client) Start(ctx context.Context, q StartRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/apps", q)
+}
+
+// Stop stops instances and waits until they are gone.
+func (c *Client) Stop(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/stop", q)
+}
+
+// Restart stops and starts instances.
+func (c *Client) Restart(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/restart", q)
+}
+
+// Reload replaces instances without a gap, where that can be done.
+func (c *Client) Reload(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/reload", q)
+}
+
+// Delete stops and forgets instances.
+func (c *Client) Delete(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/delete", q)
+}
+
+// Reset sets counters to zero.
+func (c *Client) Reset(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/reset", q)
+}
+
+// Flush empties log files.
+func (c *Client) Flush(ctx context.Context, q TargetsRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/flush", q)
+}
+
+// Scale changes an app's number of instances.
+func (c *Client) Scale(ctx context.Context, q ScaleRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/scale", q)
+}
+
+// Kill stops every app, the daemon and the keeper.
+func (c *Client) Kill(ctx context.Context) (r KillReply, err error) {
+	return r, c.post(ctx, "/v1/kill", struct{}{}, &r)
+}
+
+// Update replaces the daemon by another binary. It returns when the old one has
+// agreed, not when the new one runs.
+func (c *Client) Update(ctx context.Context, q UpdateRequest) (r UpdateReply, err error) {
+	return r, c.post(ctx, "/v1/update", q, &r)
+}
+
+// Doctor returns what the daemon finds about its system.
+func (c *Client) Doctor(ctx context.Context) (checks []Check, err error) {
+	return checks, c.get(ctx, "/v1/doctor", nil, &checks)
+}
+
+// Logs calls yield with each line that q selects, in order, until the daemon
+// ends the stream (nil), the connection is lost (ErrLost) or yield fails. Begun,
+// if not nil, is called when the daemon has accepted the query.
+func (c *Client) Logs(ctx context.Context, q LogsQuery, begun func(), yield func(LogLine) error) error {
+	v := url.Values{"lines": {strconv.Itoa(q.Lines)}}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	if q.Stream != "" {
+		v.Set("stream", string(q.Stream))
+	}
+	if q.Follow {
+		v.Set("follow", "1")
+	}
+	return stream(ctx, c, "/v1/logs", v, begun, yield)
+}
+
+// Events calls yield with each event from now on, as Logs does with lines.
+func (c *Client) Events(ctx context.Context, begun func(), yield func(app.Event) error) error {
+	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, begun, yield)
+}
+
+func stream[T any](ctx context.Context, c *Client, path string, query url.Values, begun func(), yield func(T) error) error {
+	var response *http.Response
+	err := retry(ctx, func() (err error) {
+		response, err = c.do(ctx, http.MethodGet, path, query, nil) //nolint:bodyclose // closed below
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	if begun != nil {
+		begun()
+	}
+	var stopped error
+	err = readEvents(response.Body, func(data []byte) error {
+		var v T
+		if err := json.Unmarshal(data, &v); err != nil {
+			return fmt.Errorf("read event: %w", err)
+		}
+		stopped = yield(v)
+		return stopped
+	})
+	if err == nil || stopped != nil {
+		return err
+	}
+	return c.lost(ctx, err)
+}
+
+func (c *Client) act(ctx context.Context, path string, q any) (r ActionReply, err error) {
+	err = c.post(ctx, path, q, &r)
+	if e, ok := errors.AsType[*Error](err); ok && e.Reply != nil {
+		r = *e.Reply
+	}
+	return r, err
+}
+
+// post sends q once: what it asks for must not happen twice.
+func (c *Client) post(ctx context.Context, path string, q, answer any) error {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return fmt.Errorf("encode request: %w", err)
+	}
+	response, err := c.do(ctx, http.MethodPost, path, nil, body)
+	if err != nil {
+		return err
+	}
+	return c.read(ctx, response, answer)
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, answer any) error {
+	return retry(ctx, func() error {
+		response, err := c.do(ctx, http.MethodGet, path, query, nil)
+		if err != nil {
+			return err
+		}
+		return c.read(ctx, response, answer)
+	})
+}
+
+// A request that only reads is repeated if its daemon dies before it answers:
+// the keeper starts the next one within 200 ms, later only if it crashes on.
+const (
+	retries    = 8
+	firstRetry = 10 * time.Millisecond
+)
+
+func retry(ctx context.Context, request func() error) error {
+	wait := firstRetry
+	for n := 0; ; n++ {
+		err := request()
+		if !errors.Is(err, ErrLost) || n == retries {
+			return err
+		}
+		if !sleep(ctx, wait) {
+			return context.Cause(ctx)
+		}
+		wait *= 2
+	}
+}
+
+// do sends one request and returns the answer if it is not an error.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: "pace", Path: path, RawQuery: query.Encode()}
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("build request: %w", err)
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.lost(ctx, err)
+	}
+	if v := response.Header.Get(VersionHeader); v != "" {
+		c.version.Store(&v)
+	}
+	if response.StatusCode >= 400 {
+		return nil, c.refused(ctx, response)
+	}
+	return response, nil
+}
+
+// read decodes and closes a whole answer.
+func (c *Client) read(ctx context.Context, response *http.Response, into any) error {
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	var body []byte
+	var err error
+	if n := response.ContentLength; n >= 0 {
+		body = make([]byte, n)
+		_, err = io.ReadFull(response.Body, body)
+	} else {
+		body, err = io.ReadAll(response.Body)
+	}
+	if err != nil {
+		return c.lost(ctx, err)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}
+
+// refused turns an error answer into an *Error.
+func (c *Client) refused(ctx context.Context, response *http.Response) error {
+	var body ErrorBody
+	if err := c.read(ctx, response, &body); err != nil || body.Error.Message == "" {
+		// Not one of ours: another version's, or net/http's own "404 page not found".
+		code := CodeInternal
+		if response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusMethodNotAllowed {
+			code = CodeUnsupported
+		}
+		return &Error{Code: code, Message: "the daemon does not know this request (" + response.Status + ")"}
+	}
+	return &body.Error
+}
+
+// lost says what a failed exchange means.
+func (c *Client) lost(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if e, ok := errors.AsType[*dialError](err); ok {
+		return e.err
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // without the URL, which means nothing to people
+	}
+	return fmt.Errorf("%w (%w)", ErrLost, err)
+}
+
+// dialError marks an error from before anything was sent.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// maxSocketPath is what a sockaddr_un holds on Linux, less its final zero.
+const maxSocketPath = 107
+
+func (c *Client) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	path := filepath.Join(c.options.Home, SocketName)
+	if len(path) > maxSocketPath {
+		return nil, &dialError{fmt.Errorf("the socket's path %s is longer than %d bytes; choose a shorter PACELINE_HOME", path, maxSocketPath)}
+	}
+	conn, err := connect(ctx, path)
+	if errors.Is(err, ErrNoDaemon) && c.options.Ensure != nil {
+		if err := c.options.Ensure(ctx); err != nil {
+			return nil, &dialError{err}
+		}
+		conn, err = connect(ctx, path)
+	}
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return conn, nil
+}
+
+func connect(ctx context.Context, path string) (net.Conn, error) {
+	var d net.Dialer
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		conn, err := d.DialContext(ctx, "unix", path)
+		switch {
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
+			return nil, ErrNoDaemon
+		case errors.Is(err, syscall.EAGAIN): // the socket's queue is full: the daemon is busy or being replaced
+			if !sleep(ctx, wait) {
+				return nil, context.Cause(ctx)
+			}
+			continue
+		}
+		if e, ok := errors.AsType[*net.OpError](err); ok {
+			err = e.Err
+		}
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
+	}
+}
+
+// sleep waits for d; it reports whether ctx still holds.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

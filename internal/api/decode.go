@@ -1,0 +1,238 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"paceline/internal/app"
+)
+
+// Bounds of requests. Linux allows 2 MB of argv and environment by default, so
+// a body of MaxBody holds several apps at their largest.
+const (
+	MaxBody    = 32 << 20
+	MaxSpecs   = 1024
+	MaxTargets = 10_000
+	maxTarget  = 4096
+)
+
+func invalid(format string, a ...any) *Error {
+	return &Error{Code: CodeInvalid, Message: fmt.Sprintf(format, a...)}
+}
+
+// decode reads one JSON object into v. All errors are CodeInvalid.
+func decode(r io.Reader, v any) error {
+	body, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
+	switch {
+	case err != nil:
+		return invalid("read the request: %v", err)
+	case len(body) > MaxBody:
+		return invalid("the request is longer than %d bytes", MaxBody)
+	case !utf8.Valid(body): // encoding/json would change it silently
+		return invalid("the request is not UTF-8")
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			return invalid("the request's field %q cannot be a %s", e.Field, e.Value)
+		}
+		return invalid("the request is not the JSON it should be: %v", err)
+	}
+	return nil
+}
+
+// DecodeStart reads and checks the body of OpStart. Each spec has passed
+// Validate. Errors: *Error with CodeInvalid.
+func DecodeStart(r io.Reader) (StartRequest, error) {
+	var q StartRequest
+	if err := decode(r, &q); err != nil {
+		return StartRequest{}, err
+	}
+	if len(q.Specs) == 0 {
+		return StartRequest{}, invalid("the request names no app")
+	}
+	if len(q.Specs) > MaxSpecs {
+		return StartRequest{}, invalid("%d apps in one request are more than %d", len(q.Specs), MaxSpecs)
+	}
+	names := make(map[string]bool, len(q.Specs))
+	for i := range q.Specs {
+		s := &q.Specs[i]
+		if err := s.Validate(); err != nil {
+			return StartRequest{}, invalid("%v", err)
+		}
+		if err := validNamespace(s.Namespace); err != nil {
+			return StartRequest{}, err
+		}
+		if names[s.Name] {
+			return StartRequest{}, invalid("the app %s is in the request twice", s.Name)
+		}
+		names[s.Name] = true
+	}
+	return q, nil
+}
+
+// validNamespace holds namespaces to the rule for names, as they are targets too.
+func validNamespace(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := app.ValidName(name); err != nil {
+		return invalid("namespace: %v", err)
+	}
+	return nil
+}
+
+// DecodeTargets reads and checks the body of OpStop, OpRestart, OpReload,
+// OpDelete, OpReset and OpFlush. Errors: *Error with CodeInvalid.
+func DecodeTargets(r io.Reader) (TargetsRequest, error) {
+	var q TargetsRequest
+	if err := decode(r, &q); err != nil {
+		return TargetsRequest{}, err
+	}
+	if len(q.Targets) == 0 {
+		return TargetsRequest{}, invalid("the request names no target")
+	}
+	if err := checkTargets(q.Targets); err != nil {
+		return TargetsRequest{}, err
+	}
+	if q.Parallel < 0 || q.Parallel > app.MaxInstances {
+		return TargetsRequest{}, invalid("parallel %d is not between 0 and %d", q.Parallel, app.MaxInstances)
+	}
+	return q, nil
+}
+
+func checkTargets(targets []string) error {
+	if len(targets) > MaxTargets {
+		return invalid("%d targets in one request are more than %d", len(targets), MaxTargets)
+	}
+	for _, t := range targets {
+		switch {
+		case t == "":
+			return invalid("a target is empty")
+		case len(t) > maxTarget:
+			return invalid("a target is longer than %d bytes", maxTarget)
+		case !utf8.ValidString(t) || strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r == 0x7f }):
+			return invalid("the target %q holds an unprintable character", t)
+		}
+	}
+	return nil
+}
+
+// DecodeScale reads and checks the body of OpScale. Errors: *Error with CodeInvalid.
+func DecodeScale(r io.Reader) (ScaleRequest, error) {
+	var q ScaleRequest
+	if err := decode(r, &q); err != nil {
+		return ScaleRequest{}, err
+	}
+	if err := checkTargets([]string{q.App}); err != nil {
+		return ScaleRequest{}, err
+	}
+	if _, err := q.parse(); err != nil {
+		return ScaleRequest{}, err
+	}
+	return q, nil
+}
+
+// scale is a parsed ScaleRequest.Instances.
+type scale struct {
+	n        int
+	relative bool
+	max      bool
+}
+
+func (q ScaleRequest) parse() (scale, error) {
+	text := q.Instances
+	if text == "max" {
+		return scale{max: true}, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < -app.MaxInstances || n > app.MaxInstances {
+		return scale{}, invalid("instances %q is none of 4, +2, -1, max, with %d at most", text, app.MaxInstances)
+	}
+	relative := text[0] == '+' || text[0] == '-'
+	if n == 0 {
+		return scale{}, invalid("instances %q: an app has at least one; to end it, stop or delete it", text)
+	}
+	return scale{n: n, relative: relative}, nil
+}
+
+// Count returns the number of instances that is asked for, of an app that has
+// present ones, where cpus can be used. Errors: *Error with CodeInvalid, also if
+// nothing would change.
+func (q ScaleRequest) Count(present, cpus int) (int, error) {
+	s, err := q.parse()
+	if err != nil {
+		return 0, err
+	}
+	n := s.n
+	switch {
+	case s.max:
+		n = max(cpus, 1)
+	case s.relative:
+		n += present
+	}
+	switch {
+	case n == present:
+		return 0, invalid("%s has %d instances already: nothing to do", q.App, n)
+	case n < 1:
+		return 0, invalid("%s has %d instances, so %s would leave none; to end it, stop or delete it", q.App, present, q.Instances)
+	case n > app.MaxInstances:
+		return 0, invalid("%d instances of %s are more than %d", n, q.App, app.MaxInstances)
+	}
+	return n, nil
+}
+
+// DecodeUpdate reads and checks the body of OpUpdate. Errors: *Error with CodeInvalid.
+func DecodeUpdate(r io.Reader) (UpdateRequest, error) {
+	var q UpdateRequest
+	if err := decode(r, &q); err != nil {
+		return UpdateRequest{}, err
+	}
+	if !filepath.IsAbs(q.Binary) || strings.ContainsRune(q.Binary, 0) {
+		return UpdateRequest{}, invalid("binary %q is not an absolute path", q.Binary)
+	}
+	return q, nil
+}
+
+// DecodeInstances reads the query of OpInstances. Errors: *Error with CodeInvalid.
+func DecodeInstances(v url.Values) (InstancesQuery, error) {
+	q := InstancesQuery{Targets: v["target"], Brief: flag(v, "brief")}
+	return q, checkTargets(q.Targets)
+}
+
+// DecodeApps reads the query of OpApps. Errors: *Error with CodeInvalid.
+func DecodeApps(v url.Values) (AppsQuery, error) {
+	q := AppsQuery{Targets: v["target"], Env: flag(v, "env")}
+	return q, checkTargets(q.Targets)
+}
+
+// DecodeLogs reads the query of OpLogs. Errors: *Error with CodeInvalid.
+func DecodeLogs(v url.Values) (LogsQuery, error) {
+	q := LogsQuery{Targets: v["target"], Stream: Stream(v.Get("stream")), Follow: flag(v, "follow")}
+	if text := v.Get("lines"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 || n > MaxLines {
+			return LogsQuery{}, invalid("lines %q is not a number between 0 and %d", text, MaxLines)
+		}
+		q.Lines = n
+	}
+	if q.Stream == "" {
+		q.Stream = All
+	}
+	if !slices.Contains([]Stream{Out, Err, All}, q.Stream) {
+		return LogsQuery{}, invalid("stream %q is none of out, err, all", q.Stream)
+	}
+	return q, checkTargets(q.Targets)
+}
+
+func flag(v url.Values, name string) bool {
+	text := v.Get(name)
+	return text != "" && text != "0" && text != "false"
+}

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// EventWriter sends server-sent events, one JSON value each. One goroutine at a
+// time may use it.
+type EventWriter struct {
+	w   http.ResponseWriter
+	buf bytes.Buffer
+}
+
+// NewEventWriter begins a stream as the answer to a request; the client learns
+// at once that it has begun.
+func NewEventWriter(w http.ResponseWriter) (*EventWriter, error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+	e := &EventWriter{w: w}
+	return e, e.Flush()
+}
+
+// Send writes one event. It reaches the client when the buffer is full or at
+// Flush, so that many lines cost one write.
+func (e *EventWriter) Send(v any) error {
+	e.buf.Reset()
+	e.buf.WriteString("data: ")
+	if err := json.NewEncoder(&e.buf).Encode(v); err != nil { // ends in a newline, holds no other
+		return fmt.Errorf("encode event: %w", err)
+	}
+	e.buf.WriteByte('\n')
+	_, err := e.w.Write(e.buf.Bytes())
+	return err
+}
+
+// Flush sends what has been written.
+func (e *EventWriter) Flush() error {
+	return http.NewResponseController(e.w).Flush()
+}
+
+// maxEvent bounds one event: a LogLine of MaxLogLine bytes may be six times as
+// long in JSON.
+const maxEvent = 8 * MaxLogLine
+
+// readEvents calls yield with the data of each event until r ends, which is no
+// error, or yield fails.
+func readEvents(r io.Reader, yield func(data []byte) error) error {
+	lines := bufio.NewReaderSize(r, 64<<10)
+	var data, long []byte
+	for {
+		line, err := lines.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			if long = append(long, line...); len(long) > maxEvent {
+				return fmt.Errorf("an event is longer than %d bytes", maxEvent)
+			}
+			continue
+		}
+		if len(long) > 0 {
+			line = append(long, line...)
+			long = long[:0]
+		}
+		if err != nil { // an unfinished event at the end is not one
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		if len(line) == 0 {
+			if len(data) > 0 {
+				if err := yield(data); err != nil {
+					return err
+				}
+			}
+			data = data[:0]
+			continue
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		if string(field) != "data" { // a comment (keep-alive) or a field we do not use
+			continue
+		}
+		if len(data) > 0 {
+			data = append(data, '\n')
+		}
+		if data = append(data, bytes.TrimPrefix(value, []byte(" "))...); len(data) > maxEvent {
+			return fmt.Errorf("an event is longer than %d bytes", maxEvent)
+		}
+	}
+}
