@@ -52,7 +52,7 @@ func (c Code) Status() int {
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"` // one line: what, which, what to do
-	// Instances and Warnings are what an action did before it failed.
+	// Reply is what an action did before it failed; nil if nothing.
 	Reply *ActionReply `json:"reply,omitempty"`
 }
 
