@@ -87,7 +87,7 @@ func parseShebang(head []byte) *shebang {
 		s.env = append(s.env, words[0].text)
 		words = words[1:]
 	}
-	if len(words) == 0 || strings.HasPrefix(words[0].text, "-") {
+	if len(words) == 0 || words[0].text == "" || strings.HasPrefix(words[0].text, "-") {
 		return s // other flags of env, or nothing to run: leave it to env
 	}
 	s.program, s.args = words[0].text, texts(words[1:])
