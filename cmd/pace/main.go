@@ -1,0 +1,125 @@
+// Command pace keeps servers up, shares their ports among several copies and
+// replaces them without a failed request.
+//
+// One binary plays every role: the command line (the default), the daemon that
+// decides, and the keeper that is the parent of every process.
+package main
+
+// Our own sockets are plain TCP: a multipath socket cannot join a reuseport
+// group with a selecting program.
+//
+//go:debug multipathtcp=0
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"paceline/internal/cli"
+	"paceline/internal/daemon"
+	"paceline/internal/keeper"
+)
+
+// version is set by the linker at a release.
+var version = "0.1.0-dev"
+
+// The hidden roles.
+const (
+	roleKeeper = "__keeper"
+	roleDaemon = "__daemon"
+)
+
+func main() {
+	os.Exit(run(os.Args))
+}
+
+// run plays the role that argv asks for and returns the exit status.
+func run(argv []string) int {
+	if len(argv) > 1 {
+		switch argv[1] {
+		case roleKeeper:
+			return report(runKeeper())
+		case roleDaemon:
+			return report(runDaemon())
+		}
+	}
+	return runCLI(argv)
+}
+
+// report prints the one line of an error.
+func report(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "pace: %v\n", err)
+	return 1
+}
+
+// runKeeper is the parent of every process. It ends by a message of the daemon
+// alone: signals meant for a terminal's group must not end all apps.
+func runKeeper() error {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	home, exe, err := self()
+	if err != nil {
+		return err
+	}
+	err = keeper.Run(context.Background(), keeper.Options{
+		Home: home, Daemon: []string{exe, roleDaemon}, Log: os.Stderr,
+	})
+	if errors.Is(err, keeper.ErrRunning) {
+		return nil // another one was faster: that one serves
+	}
+	return err
+}
+
+// The descriptors that the keeper gives to a daemon.
+const (
+	keeperFD = 3
+	socketFD = 4
+)
+
+// runDaemon serves until it is told to end.
+func runDaemon() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
+	home, _, err := self()
+	if err != nil {
+		return err
+	}
+	return daemon.Run(ctx, daemon.Options{
+		Home: home, Version: version,
+		Keeper: os.NewFile(keeperFD, "keeper"), Socket: os.NewFile(socketFD, "api"),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	})
+}
+
+// runCLI is what a user calls.
+func runCLI(argv []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Run(ctx, cli.Options{})
+}
+
+// self returns the home folder and the path of this program.
+func self() (home, exe string, err error) {
+	if exe, err = os.Executable(); err != nil {
+		return "", "", fmt.Errorf("find own program: %w", err)
+	}
+	if home = os.Getenv("PACELINE_HOME"); home == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", "", fmt.Errorf("find home folder: %w; set PACELINE_HOME", err)
+		}
+		home = filepath.Join(user, ".paceline")
+	}
+	if home, err = filepath.Abs(home); err != nil {
+		return "", "", fmt.Errorf("find home folder: %w", err)
+	}
+	return home, exe, nil
+}

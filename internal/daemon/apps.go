@@ -1,0 +1,191 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
+	"paceline/internal/kernel"
+	"paceline/internal/supervisor"
+)
+
+// instances lists what there is.
+func (d *daemon) instances(r *http.Request) (any, error) {
+	q, err := api.DecodeInstances(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.selected(q.Targets)
+	if err != nil {
+		return nil, err
+	}
+	if q.Brief {
+		for i := range list {
+			list[i] = api.Brief(list[i])
+		}
+	}
+	return list, nil
+}
+
+// selected returns the instances that the targets mean; no target means all,
+// and none is not an error then.
+func (d *daemon) selected(targets []string) ([]app.Status, error) {
+	list := d.supervisor.List()
+	if len(targets) > 0 {
+		ids, err := d.supervisor.Resolve(targets)
+		if err != nil {
+			return nil, err
+		}
+		list = slices.DeleteFunc(list, func(s app.Status) bool { return !slices.Contains(ids, s.ID) })
+	}
+	for i := range list {
+		d.host.complete(&list[i])
+	}
+	if list == nil {
+		list = []app.Status{}
+	}
+	return list, nil
+}
+
+// apps lists the apps with what the user configured.
+func (d *daemon) apps(r *http.Request) (any, error) {
+	q, err := api.DecodeApps(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.selected(q.Targets)
+	if err != nil {
+		return nil, err
+	}
+	infos, at := []api.AppInfo{}, map[string]int{}
+	specs := d.supervisor.Specs()
+	for _, s := range list {
+		i, ok := at[s.Name]
+		if !ok {
+			i, at[s.Name] = len(infos), len(infos)
+			info := api.AppInfo{Spec: specs[s.Name]}
+			info.EnvNames = slices.Sorted(maps.Keys(info.Spec.Env))
+			if !q.Env {
+				info.Spec.Env = nil
+			}
+			infos = append(infos, info)
+		}
+		spec := specs[s.Name]
+		infos[i].Instances = append(infos[i].Instances, s)
+		infos[i].PIDFiles = append(infos[i].PIDFiles, filesOf(d.Home, &spec, s.ID).pid)
+	}
+	return infos, nil
+}
+
+// start starts new apps.
+func (d *daemon) start(r *http.Request) (any, error) {
+	q, err := api.DecodeStart(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.supervisor.Start(r.Context(), q.Specs, q.Force)
+	return d.reply(list, err)
+}
+
+// action answers a request for targets with one of the supervisor's commands.
+func (d *daemon) action(command func(context.Context, []int) ([]app.Status, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		q, err := api.DecodeTargets(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := d.supervisor.Resolve(q.Targets)
+		if err != nil {
+			return nil, err
+		}
+		list, err := command(r.Context(), ids)
+		return d.reply(list, err)
+	}
+}
+
+// reload replaces instances by successors.
+func (d *daemon) reload(r *http.Request) (any, error) {
+	q, err := api.DecodeTargets(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := d.supervisor.Resolve(q.Targets)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel})
+	return d.reply(list, err)
+}
+
+// flush empties log files.
+func (d *daemon) flush(r *http.Request) (any, error) {
+	q, err := api.DecodeTargets(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.selected(q.Targets)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, s := range list {
+		for _, path := range []string{s.OutFile, s.ErrFile, s.LogFile} {
+			if path != "" && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	if err := d.host.pump.Flush(paths...); err != nil {
+		return nil, fmt.Errorf("flush logs: %w", err)
+	}
+	return api.ActionReply{Instances: list}, nil
+}
+
+// scale changes how many instances an app has.
+func (d *daemon) scale(r *http.Request) (any, error) {
+	q, err := api.DecodeScale(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	present := 0
+	for _, s := range d.supervisor.List() {
+		if s.Name == q.App {
+			present++
+		}
+	}
+	if present == 0 {
+		return nil, fmt.Errorf("app %q: %w; `pace list` shows what there is", q.App, supervisor.ErrNotFound)
+	}
+	n, err := q.Count(present, kernel.CPUs())
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.supervisor.Scale(r.Context(), q.App, n)
+	return d.reply(list, err)
+}
+
+// reply makes the answer to a command: what it acted on, and what it did before
+// it failed.
+func (d *daemon) reply(list []app.Status, err error) (any, error) {
+	answer := api.ActionReply{Instances: list}
+	if list == nil {
+		answer.Instances = []app.Status{}
+	}
+	for i := range answer.Instances {
+		s := &answer.Instances[i]
+		d.host.complete(s)
+		if s.Reason != "" && s.State != app.Errored {
+			answer.Warnings = append(answer.Warnings, fmt.Sprintf("%s (%d): %s", s.Name, s.ID, s.Reason))
+		}
+	}
+	if err != nil {
+		e := apiError(err)
+		e.Reply = &answer
+		return nil, e
+	}
+	return answer, nil
+}

@@ -1,0 +1,183 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+
+	"paceline/internal/app"
+	"paceline/internal/keeper"
+	"paceline/internal/nodeipc"
+	"paceline/internal/port"
+)
+
+// cluster is what the instances of one app share: the ports they listen on and,
+// for Node, the primary's side of the cluster protocol.
+type cluster struct {
+	name    string
+	set     *port.Set
+	primary *nodeipc.Primary
+	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
+	log     *slog.Logger
+
+	mu     sync.Mutex // guards memory and serving
+	memory clusterMemory
+	// serving counts, by slot, the processes that listen: during a reload a slot
+	// has two, and stays in rotation until the last has left.
+	serving map[int]int
+}
+
+// clusterMemory is what a new daemon must know of a cluster.
+type clusterMemory struct {
+	Workers uint64          `json:"workers"` // how many worker numbers are given out
+	Primary json.RawMessage `json:"primary,omitempty"`
+}
+
+// clusterOf returns the app's cluster, made anew or from what an earlier daemon
+// kept.
+func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.clusters[s.Name]; c != nil {
+		return c, nil
+	}
+	c := &cluster{
+		name: s.Name, serving: map[int]int{}, log: h.log,
+		keep: func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
+	}
+	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
+		if err := json.Unmarshal(entry.Note, &c.memory); err != nil {
+			h.log.Warn("read cluster memory", "app", s.Name, "error", err)
+		}
+	}
+	policy := port.RoundRobin
+	if s.Balance == app.Shared {
+		policy = port.Shared
+	}
+	set, err := port.NewSet(port.Options{
+		Name: portPrefix + s.Name + "/", Policy: policy, Store: (*portStore)(h.keeper),
+		Saved: h.kept.ports(portPrefix + s.Name + "/"),
+		Log:   func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
+	}
+	c.set = set
+	c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
+		Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
+	})
+	h.clusters[s.Name] = c
+	return c, nil
+}
+
+// dropCluster lets the app's ports go.
+func (h *host) dropCluster(name string) {
+	h.mu.Lock()
+	c := h.clusters[name]
+	delete(h.clusters, name)
+	h.mu.Unlock()
+	if c == nil {
+		return
+	}
+	c.primary.Close()
+	if err := c.set.Close(); err != nil {
+		h.log.Warn("close ports", "app", name, "error", err)
+	}
+	h.note(clusterPrefix+name, nil)
+}
+
+// nextWorker gives out a worker number: cluster.worker.id in the process.
+func (c *cluster) nextWorker() uint64 {
+	c.mu.Lock()
+	c.memory.Workers++
+	number, memory := c.memory.Workers, c.encode()
+	c.mu.Unlock()
+	c.keep(memory)
+	return number
+}
+
+func (c *cluster) savePrimary(primary []byte) {
+	c.mu.Lock()
+	c.memory.Primary = primary
+	memory := c.encode()
+	c.mu.Unlock()
+	c.keep(memory)
+}
+
+// encode returns the memory as a note; the caller holds mu.
+func (c *cluster) encode() []byte {
+	note, err := json.Marshal(c.memory)
+	if err != nil {
+		panic("daemon: cluster memory cannot be encoded: " + err.Error())
+	}
+	return note
+}
+
+// serve tells that one more (or less) process of the slot listens.
+func (c *cluster) serve(slot int, on bool) {
+	c.mu.Lock()
+	before := c.serving[slot] > 0
+	if on {
+		c.serving[slot]++
+	} else {
+		c.serving[slot]--
+	}
+	after := c.serving[slot] > 0
+	if !after {
+		delete(c.serving, slot)
+	}
+	c.mu.Unlock()
+	if before != after {
+		c.set.Use(slot, after)
+	}
+}
+
+// open gives a worker the socket that it asks to listen on. Its errors reach the
+// app as the errno of its own listen call.
+func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
+	l, err := c.set.Open(addressOf(r), r.Slot)
+	if err != nil {
+		return nil, err
+	}
+	tcp := l.Group.Addr().Network() == "tcp"
+	return &nodeipc.Socket{
+		File: l.File, Addr: l.Group.Addr(),
+		HandOff: c.handOff && tcp && !l.Group.Kernel(),
+		Close:   func() { c.set.Leave(l.Group, r.Slot) },
+	}, nil
+}
+
+// addressOf translates what a worker asks for.
+func addressOf(r nodeipc.Request) port.Address {
+	a := port.Address{
+		Host: r.Address, Port: r.Port, Backlog: r.Backlog, Nth: r.Nth,
+		V6Only:    r.Flags&flagV6Only != 0,
+		ReuseAddr: r.Flags&flagReuseAddr != 0,
+		Readable:  r.ReadableAll, Writable: r.WritableAll,
+	}
+	switch r.AddressType {
+	case "udp4", "udp6":
+		a.Network = r.AddressType
+	case "-1":
+		a.Network, a.Path, a.Host, a.Port = "unix", r.Address, "", 0
+	case "6":
+		a.Network = "tcp6"
+	default:
+		a.Network = "tcp"
+	}
+	if r.Port == 0 {
+		a.Nth = r.Index
+	}
+	return a
+}
+
+// libuv's flags in a worker's request.
+const (
+	flagV6Only    = 1 // UV_TCP_IPV6ONLY, UV_UDP_IPV6ONLY
+	flagReuseAddr = 4 // UV_UDP_REUSEADDR
+)

@@ -1,0 +1,102 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
+	"paceline/internal/kernel"
+	"paceline/internal/port"
+)
+
+// version tells which daemon this is.
+func (d *daemon) version(*http.Request) (any, error) {
+	return api.Version{
+		Version: d.Version, API: api.Number, PID: os.Getpid(), KeeperPID: os.Getppid(),
+		Home: d.Home, StartedAt: d.started,
+	}, nil
+}
+
+// kill ends all apps, then the daemon and the keeper.
+func (d *daemon) kill(r *http.Request) (any, error) {
+	list := d.supervisor.List()
+	ids := make([]int, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	if len(ids) > 0 {
+		// What is asked to end must end, even if who asked does not wait for it.
+		if _, err := d.supervisor.Delete(context.WithoutCancel(r.Context()), ids); err != nil {
+			return nil, fmt.Errorf("end the apps: %w", err)
+		}
+	}
+	if err := d.host.keeper.Shutdown(); err != nil {
+		return nil, fmt.Errorf("end the keeper: %w", err)
+	}
+	d.leave()
+	return api.KillReply{Stopped: len(ids), PID: os.Getpid(), KeeperPID: os.Getppid()}, nil
+}
+
+// probeTimeout bounds the trial run of a new binary.
+const probeTimeout = 10 * time.Second
+
+// update puts another binary in the place of this daemon. The apps, their pipes,
+// channels and sockets stay with the keeper meanwhile.
+func (d *daemon) update(r *http.Request) (any, error) {
+	q, err := api.DecodeUpdate(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if name := d.supervisor.Reloading(); name != "" {
+		return nil, &api.Error{Code: api.CodeBusy, Message: fmt.Sprintf("a reload of %s is under way; update when it has ended", name)}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), probeTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, q.Binary, "version").Output()
+	if err != nil {
+		return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("%s does not run: %v; the daemon stays as it is", q.Binary, err)}
+	}
+	if err := d.host.keeper.Replace(q.Binary); err != nil {
+		return nil, fmt.Errorf("replace the daemon by %s: %w", q.Binary, err)
+	}
+	d.log.Info("replaced", "by", strings.TrimSpace(string(out)), "binary", q.Binary)
+	d.leave()
+	return api.UpdateReply{PID: os.Getpid()}, nil
+}
+
+// doctor tells what this system lets Paceline do.
+func (d *daemon) doctor(*http.Request) (any, error) { return Doctor(), nil }
+
+// Doctor runs the checks of `pace doctor`; they need no daemon.
+func Doctor() []api.Check {
+	var checks []api.Check
+	for _, p := range kernel.Probes() {
+		c := api.Check{Name: p.Name, OK: true, Needs: p.Needs}
+		if err := p.Run(); err != nil {
+			c.OK, c.Detail = false, err.Error()
+		}
+		checks = append(checks, c)
+	}
+	support := port.Probe()
+	return append(checks, api.Check{
+		Name: "round robin in the kernel", OK: support.Kernel, Detail: support.Reason, Needs: "Linux 5.14",
+	})
+}
+
+// leave lets the daemon end once the answer in progress is sent.
+func (d *daemon) leave() {
+	select {
+	case d.left <- struct{}{}:
+	default: // it is leaving already
+	}
+}
+
+var _ = errors.Is
+var _ = app.Stopped

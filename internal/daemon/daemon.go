@@ -1,0 +1,236 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"paceline/internal/app"
+	"paceline/internal/keeper"
+	"paceline/internal/logs"
+	"paceline/internal/nodeipc"
+	"paceline/internal/state"
+	"paceline/internal/stats"
+	"paceline/internal/supervisor"
+)
+
+// Options says what the daemon is given by the keeper that starts it.
+type Options struct {
+	Home    string   // $PACELINE_HOME
+	Version string   // of this binary
+	Keeper  *os.File // the connection to the keeper
+	Socket  *os.File // the listening API socket, which outlives the daemon
+	Log     *slog.Logger
+}
+
+// daemon is the parts, put together.
+type daemon struct {
+	Options
+	log        *slog.Logger
+	started    time.Time
+	hub        *hub
+	host       *host
+	supervisor *supervisor.Supervisor
+	left       chan struct{} // a request asks the daemon to end
+	ending     chan struct{} // closed when it does
+}
+
+// Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
+// stay as they are: the next daemon takes them over.
+func Run(ctx context.Context, o Options) (err error) {
+	debug.SetGCPercent(30) // little garbage, many small maps: memory counts more than collector time
+	d := &daemon{
+		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
+		left: make(chan struct{}, 1), ending: make(chan struct{}),
+	}
+	if err := d.makeFolders(); err != nil {
+		return err
+	}
+	client, inventory, err := keeper.Dial(ctx, o.Keeper)
+	if err != nil {
+		return fmt.Errorf("reach the keeper: %w", err)
+	}
+	pump, err := logs.New(logs.Options{Log: d.warn})
+	if err != nil {
+		return fmt.Errorf("open log pump: %w", err)
+	}
+	d.host = &host{
+		home: o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(), log: o.Log,
+		kept: inherit(inventory), processes: map[string]*process{}, clusters: map[string]*cluster{},
+	}
+	d.supervisor = supervisor.New(supervisor.Options{
+		Host: d.host, Event: d.happened, Save: d.save,
+	})
+	if err := d.restore(inventory); err != nil {
+		return err
+	}
+
+	var parts sync.WaitGroup
+	lost := make(chan struct{})
+	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
+	parts.Go(d.sample)
+	server, served, err := d.serve(&parts)
+	if err != nil {
+		return err
+	}
+	d.writePID()
+	o.Log.Info("daemon started", "version", o.Version, "pid", os.Getpid(), "starts", inventory.DaemonStarts)
+
+	select {
+	case <-ctx.Done():
+	case <-d.left:
+	case err = <-served:
+	case <-lost:
+		err = errors.New("the keeper is gone")
+	}
+	close(d.ending)
+	// Answers in progress get a moment; a request that waits for an app does not.
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if shutErr := server.Shutdown(stop); shutErr != nil {
+		o.Log.Debug("end API", "error", shutErr)
+	}
+	d.supervisor.Close()
+	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
+	parts.Wait()
+	return err
+}
+
+// makeFolders makes what the daemon writes to.
+func (d *daemon) makeFolders() error {
+	for _, name := range []string{"logs", "pids", "lib"} {
+		if err := os.MkdirAll(filepath.Join(d.Home, name), 0o700); err != nil {
+			return fmt.Errorf("make folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// writePreload puts the drain preload where node can read it. Without it a
+// reload still works; keep-alive clients are then not told to leave.
+func (d *daemon) writePreload() string {
+	path := filepath.Join(d.Home, "lib", "drain.cjs")
+	if err := state.WriteFile(path, nodeipc.Preload()); err != nil {
+		d.log.Error("write preload", "file", path, "error", err)
+		return ""
+	}
+	return path
+}
+
+func (d *daemon) writePID() {
+	path := filepath.Join(d.Home, "daemon.pid")
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		d.log.Warn("write pid file", "file", path, "error", err)
+	}
+}
+
+// warn is the log of parts that know no logger.
+func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, a...)) }
+
+// happened passes an event on.
+func (d *daemon) happened(e app.Event) {
+	d.hub.publish(e)
+	if e.Type == app.EventMessage {
+		return // may be many, and is the app's own matter
+	}
+	attrs := []any{"app", e.Name, "id", e.ID}
+	if e.PID != 0 {
+		attrs = append(attrs, "pid", e.PID)
+	}
+	if e.Exit != nil {
+		attrs = append(attrs, "exit", e.Exit.String(), "uptime", e.Exit.Uptime)
+	}
+	if e.Detail != "" {
+		attrs = append(attrs, "detail", e.Detail)
+	}
+	d.log.Info(string(e.Type), attrs...)
+}
+
+func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json") }
+
+func (d *daemon) save(s supervisor.Saved) error { return state.Save(d.statePath(), s) }
+
+// restore takes up where the last daemon stopped: the wanted apps come from
+// state.json, what is fresher or missing there from the keeper.
+func (d *daemon) restore(inventory *keeper.Inventory) error {
+	var saved supervisor.Saved
+	if err := state.Load(d.statePath(), &saved); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if !errors.Is(err, state.ErrCorrupt) {
+			return fmt.Errorf("read state: %w", err)
+		}
+		d.log.Error("state file set aside; going on with what the keeper holds", "error", err)
+	}
+	records := map[int][]byte{}
+	for id, note := range d.host.kept.notes(recordPrefix) {
+		n, err := strconv.Atoi(id)
+		if err != nil {
+			d.log.Error("read record", "id", id, "error", err)
+			continue
+		}
+		records[n] = note
+	}
+	running, unknown := d.host.kept.running()
+	for _, key := range unknown {
+		d.log.Error("forget process with an unknown key", "key", key)
+	}
+	if err := d.supervisor.Restore(saved, records, d.host.kept.notes(specPrefix), running); err != nil {
+		return fmt.Errorf("restore apps: %w", err)
+	}
+	d.host.settle()
+	return nil
+}
+
+// sampleEvery is how often cpu and memory are read: rarely enough that a hundred
+// idle processes cost less than a thousandth of a core.
+const sampleEvery = 2 * time.Second
+
+func (d *daemon) sample() {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-d.ending:
+			return
+		case <-tick.C:
+			d.host.stats.Sample()
+		}
+	}
+}
+
+// serve answers the API on the socket that the keeper holds.
+func (d *daemon) serve(parts *sync.WaitGroup) (*http.Server, <-chan error, error) {
+	l, err := net.FileListener(d.Socket)
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over API socket: %w", err)
+	}
+	unixListener, ok := l.(*net.UnixListener)
+	if !ok {
+		return nil, nil, errors.Join(fmt.Errorf("take over API socket: it is a %T", l), l.Close())
+	}
+	unixListener.SetUnlinkOnClose(false) // it goes on with the next daemon
+	if err := d.Socket.Close(); err != nil {
+		return nil, nil, fmt.Errorf("take over API socket: %w", err)
+	}
+	server := &http.Server{
+		Handler:           d.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	parts.Go(func() {
+		err := server.Serve(&peerListener{UnixListener: unixListener, uid: os.Geteuid(), log: d.log})
+		if !errors.Is(err, http.ErrServerClosed) {
+			served <- fmt.Errorf("serve API: %w", err)
+		}
+	})
+	return server, served, nil
+}

@@ -1,0 +1,65 @@
+package daemon
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"paceline/internal/app"
+	"paceline/internal/supervisor"
+)
+
+// channelFD is the descriptor on which a process finds its Node channel.
+const channelFD = 3
+
+// hasChannel reports whether the app's processes get a Node IPC channel: node
+// itself does, and a program that was told to speak on it. A wrapper such as
+// npm would swallow it.
+func hasChannel(s *app.Spec) bool {
+	return (s.Runtime == app.RuntimeNode && s.Wrapper == "") || s.WaitReady || s.ShutdownWithMessage
+}
+
+// isClusterNode reports whether the app's processes are workers of Node's
+// cluster module with Paceline as their primary.
+func isClusterNode(s *app.Spec) bool {
+	return s.Mode == app.Cluster && s.Runtime == app.RuntimeNode && s.Wrapper == ""
+}
+
+// environ is the environment of one process: the app's own, and what tells the
+// process which instance it is. worker is its number as a Node cluster worker.
+func environ(l supervisor.Launch, worker uint64) []string {
+	s := l.Spec
+	env := maps.Clone(s.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	instanceVar := s.InstanceVar
+	if instanceVar == "" {
+		instanceVar = "NODE_APP_INSTANCE"
+	}
+	env[instanceVar] = strconv.Itoa(l.Index)
+	env["pm_id"] = strconv.Itoa(l.ID)
+	env["PACELINE_APP"] = s.Name
+	if hasChannel(s) {
+		env["NODE_CHANNEL_FD"] = strconv.Itoa(channelFD)
+		env["NODE_CHANNEL_SERIALIZATION_MODE"] = "json"
+	}
+	if isClusterNode(s) {
+		env["NODE_UNIQUE_ID"] = strconv.FormatUint(worker, 10)
+	}
+	list := make([]string, 0, len(env))
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, key+"="+env[key])
+	}
+	return list
+}
+
+// command is the argv of one process. Node gets the preload that lets
+// keep-alive clients leave during a drain.
+func command(s *app.Spec, preload string) (path string, argv []string) {
+	path, argv = s.Command()
+	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" {
+		argv = slices.Insert(argv, 1, "--require", preload)
+	}
+	return path, argv
+}

@@ -1,0 +1,304 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"paceline/internal/app"
+	"paceline/internal/keeper"
+	"paceline/internal/logs"
+	"paceline/internal/nodeipc"
+	"paceline/internal/stats"
+	"paceline/internal/supervisor"
+)
+
+// host gives the supervisor's instances their processes: it puts together pipes,
+// channel, sockets and environment, has the keeper spawn, and turns what the
+// keeper and the channels report into facts. It implements supervisor.Host.
+type host struct {
+	home    string
+	preload string // path of the drain preload; "" if it could not be written
+	keeper  *keeper.Client
+	pump    *logs.Pump
+	stats   *stats.Sampler
+	log     *slog.Logger
+	kept    *inheritance
+
+	mu        sync.Mutex // guards processes and clusters
+	processes map[string]*process
+	clusters  map[string]*cluster
+}
+
+// process is one running process and what belongs to it.
+type process struct {
+	supervisor.Launch
+	key     string
+	files   files
+	sink    func(supervisor.Fact)
+	cluster *cluster        // what it shares with the app's others; nil if nothing
+	worker  *nodeipc.Worker // our end of its channel; nil if it has none
+
+	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
+	exitTold   chan struct{} // closed when the supervisor knows of its exit
+}
+
+// spawnTimeout bounds a spawn: exec can hang on a dead network file system, and
+// the instance must not hang with it.
+const spawnTimeout = 30 * time.Second
+
+// Start runs a process for one generation of an instance.
+func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
+	p := h.newProcess(l, sink)
+	var ours []*os.File // needed until the process has them
+	defer func() {
+		for _, f := range ours {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+
+	path, argv := command(l.Spec, h.preload)
+	spawn := keeper.Spawn{Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}}
+	for _, stream := range []string{"out", "err"} {
+		pipe, err := h.openLog(p, stream)
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		if pipe == nil {
+			spawn.Files = append(spawn.Files, nil)
+			continue
+		}
+		ours = append(ours, pipe.write, pipe.kept.File)
+		spawn.Files = append(spawn.Files, pipe.write)
+		spawn.Keep = append(spawn.Keep, pipe.kept)
+	}
+
+	var number uint64
+	if isClusterNode(l.Spec) {
+		p.cluster = h.clusterOf(l.Spec)
+		number = p.cluster.nextWorker()
+	}
+	if hasChannel(l.Spec) {
+		child, kept, err := h.openChannel(p)
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		ours = append(ours, child, kept.File)
+		spawn.Files = append(spawn.Files, child)
+		spawn.Keep = append(spawn.Keep, kept)
+	}
+	spawn.Env = environ(l, number)
+
+	h.add(p) // before the spawn: its exit may be told before Spawn returns
+	ctx, cancel := context.WithTimeout(context.Background(), spawnTimeout)
+	defer cancel()
+	ran, err := h.keeper.Spawn(ctx, spawn)
+	if err != nil {
+		h.remove(p)
+		return 0, time.Time{}, err
+	}
+	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
+	h.writePID(p, ran.PID)
+	return ran.PID, ran.Started, nil
+}
+
+// Adopt takes over a process that an earlier daemon started. What became of it
+// while there was no daemon is told to sink.
+func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
+	p := h.newProcess(l, sink)
+	ran, ok := h.kept.process(p.key)
+	if !ok {
+		return 0, time.Time{}, supervisor.ErrNoProcess
+	}
+	if isClusterNode(l.Spec) {
+		p.cluster = h.clusterOf(l.Spec)
+	}
+	h.resumeLog(p, "out")
+	h.resumeLog(p, "err")
+	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
+		if err := h.attach(p, entry.File, entry.Note); err != nil {
+			h.log.Warn("take up channel", "process", p.key, "error", err)
+		}
+	}
+	h.add(p)
+	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
+	if ran.Exit != nil {
+		h.exited(*ran.Exit)
+	}
+	if ran.Gone {
+		h.gone(p.key)
+	}
+	return ran.PID, ran.Started, nil
+}
+
+// Signal sends sig to a process or its whole tree.
+func (h *host) Signal(r supervisor.Ref, sig syscall.Signal, tree bool) error {
+	scope := keeper.Leader
+	if tree {
+		scope = keeper.Tree
+	}
+	return h.keeper.Signal(keyOf(r), sig, scope)
+}
+
+// Message sends a JSON value to a process over its channel.
+func (h *host) Message(r supervisor.Ref, message []byte) error {
+	p := h.find(keyOf(r))
+	if p == nil || p.worker == nil {
+		return errNoChannel
+	}
+	return p.worker.Send(message)
+}
+
+var errNoChannel = errors.New("no channel to the process")
+
+// Drain asks a Node worker to finish what it has. It says false where there is
+// nothing to wait for: the process cannot be drained, or is to end by a message,
+// for which the channel must stay open.
+func (h *host) Drain(r supervisor.Ref) bool {
+	p := h.find(keyOf(r))
+	if p == nil || p.worker == nil || p.cluster == nil {
+		return false
+	}
+	p.worker.Rotate(false)
+	if err := p.worker.Drain(drainOptions(p.Spec)); err != nil {
+		h.log.Debug("drain", "process", p.key, "error", err)
+		return false
+	}
+	if p.Spec.ShutdownWithMessage {
+		return false
+	}
+	if err := p.worker.Disconnect(); err != nil {
+		h.log.Debug("disconnect", "process", p.key, "error", err)
+		return false
+	}
+	return true
+}
+
+// Forget drops what belongs to a process that is gone.
+func (h *host) Forget(r supervisor.Ref) {
+	key := keyOf(r)
+	p := h.find(key)
+	if p != nil {
+		h.remove(p)
+	}
+	if err := h.keeper.Forget(key); err != nil {
+		h.log.Debug("forget process", "process", key, "error", err)
+	}
+	if err := h.keeper.Drop(channelName(key)); err != nil {
+		h.log.Debug("drop channel", "process", key, "error", err)
+	}
+}
+
+// Save keeps an instance's record beyond the daemon's death; nil deletes it.
+func (h *host) Save(id int, record []byte) { h.note(recordName(id), record) }
+
+// SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it, and
+// with it what its instances shared.
+func (h *host) SaveSpec(name string, spec []byte) {
+	h.note(specPrefix+name, spec)
+	if spec == nil {
+		h.dropCluster(name)
+	}
+}
+
+func (h *host) note(name string, note []byte) {
+	var err error
+	if note == nil {
+		err = h.keeper.Drop(name)
+	} else {
+		err = h.keeper.Keep(keeper.Named{Name: name, Note: note})
+	}
+	if err != nil {
+		h.log.Error("keep note", "name", name, "error", err)
+	}
+}
+
+func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *process {
+	p := &process{
+		Launch: l, key: keyOf(l.Ref), files: filesOf(h.home, l.Spec, l.ID), sink: sink,
+		stderrDone: make(chan struct{}), exitTold: make(chan struct{}),
+	}
+	if p.files.err == "" && p.files.both == "" {
+		close(p.stderrDone)
+	}
+	return p
+}
+
+func (h *host) add(p *process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.processes[p.key] = p
+}
+
+// remove forgets a process and closes our end of its channel.
+func (h *host) remove(p *process) {
+	h.mu.Lock()
+	delete(h.processes, p.key)
+	h.mu.Unlock()
+	h.hangUp(p)
+}
+
+func (h *host) find(key string) *process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.processes[key]
+}
+
+// follow turns the keeper's events into facts until the keeper is lost.
+func (h *host) follow(events <-chan keeper.Event) {
+	for e := range events {
+		if e.Exited != nil {
+			h.exited(*e.Exited)
+		}
+		if e.Gone != "" {
+			h.gone(e.Gone)
+		}
+	}
+}
+
+// stderrWait is how long the news of an exit waits for the last lines that the
+// process wrote, which come through another pipe. They are nearly always there.
+const stderrWait = time.Millisecond
+
+// stderrLines is how many of them are kept.
+const stderrLines = 5
+
+// exited tells the supervisor that a process has ended.
+func (h *host) exited(e keeper.Exit) {
+	p := h.find(e.Key)
+	if p == nil {
+		return
+	}
+	h.stats.Untrack(p.ID, p.Gen)
+	h.hangUp(p)
+	exit := app.ExitOf(e.Status)
+	exit.OOM, exit.At = e.OOM, e.At
+	go func() { // gone waits for exitTold, so that the two stay in order
+		defer close(p.exitTold)
+		patience := time.NewTimer(stderrWait)
+		defer patience.Stop()
+		select {
+		case <-p.stderrDone:
+		case <-patience.C:
+		}
+		exit.Stderr = h.lastLines(p)
+		p.sink(supervisor.Exited{Exit: exit, Left: e.Left})
+	}()
+}
+
+// gone tells the supervisor that nothing of a process is left.
+func (h *host) gone(key string) {
+	p := h.find(key)
+	if p == nil {
+		return
+	}
+	h.removePID(p)
+	go func() {
+		<-p.exitTold
+		p.sink(supervisor.Gone{})
+	}()
+}

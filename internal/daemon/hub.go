@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"sync"
+
+	"paceline/internal/app"
+)
+
+// hub passes events on to whoever follows them. Publishing never waits: a
+// follower that is too slow loses its place and is told so by a closed channel.
+type hub struct {
+	mu        sync.Mutex // guards followers
+	followers map[chan app.Event]struct{}
+}
+
+// followerBuffer is how many events a follower may lag behind: a start of the
+// largest app fits.
+const followerBuffer = 4 * app.MaxInstances
+
+func newHub() *hub { return &hub{followers: map[chan app.Event]struct{}{}} }
+
+// publish hands the event to all followers.
+func (h *hub) publish(e app.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.followers {
+		select {
+		case c <- e:
+		default:
+			delete(h.followers, c)
+			close(c)
+		}
+	}
+}
+
+// follow returns the events from now on; stop ends that. The channel is closed
+// when the follower was too slow.
+func (h *hub) follow() (events <-chan app.Event, stop func()) {
+	c := make(chan app.Event, followerBuffer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.followers[c] = struct{}{}
+	return c, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if _, ok := h.followers[c]; ok {
+			delete(h.followers, c)
+			close(c)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"paceline/internal/app"
+	"paceline/internal/supervisor"
+)
+
+// The keeper holds notes and descriptors under these names. A process's key and
+// the entries that live as long as it does share its id and generation.
+const (
+	recordPrefix  = "record/"  // record/<id>: the supervisor's record of an instance
+	specPrefix    = "spec/"    // spec/<app>: the spec its processes were started with
+	processPrefix = "process/" // process/<id>.<gen>/out, err, channel
+	portPrefix    = "port/"    // port/<app>/...: listening sockets
+	clusterPrefix = "cluster/" // cluster/<app>: the primary's memory
+)
+
+// keyOf is the keeper's name of a process.
+func keyOf(r supervisor.Ref) string { return fmt.Sprintf("%d.%d", r.ID, r.Gen) }
+
+// refOf reads a key back.
+func refOf(key string) (supervisor.Ref, error) {
+	id, gen, ok := strings.Cut(key, ".")
+	if !ok {
+		return supervisor.Ref{}, fmt.Errorf("read process key %q: no generation", key)
+	}
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return supervisor.Ref{}, fmt.Errorf("read process key %q: %w", key, err)
+	}
+	g, err := strconv.ParseUint(gen, 10, 64)
+	if err != nil {
+		return supervisor.Ref{}, fmt.Errorf("read process key %q: %w", key, err)
+	}
+	return supervisor.Ref{ID: n, Gen: g}, nil
+}
+
+func outName(key string) string     { return processPrefix + key + "/out" }
+func errName(key string) string     { return processPrefix + key + "/err" }
+func channelName(key string) string { return processPrefix + key + "/channel" }
+
+// files are the paths that belong to one instance.
+type files struct {
+	out, err, both string // "" if that stream is not kept
+	pid            string
+}
+
+// filesOf works out an instance's paths as PM2 does: <app>-out.log and
+// <app>-error.log, with the id before the extension where several instances
+// would meet in one file.
+func filesOf(home string, s *app.Spec, id int) files {
+	name := fileName(s.Name)
+	suffix := ""
+	if !s.MergeLogs && (s.Mode == app.Cluster || s.Instances > 1) {
+		suffix = "-" + strconv.Itoa(id)
+	}
+	place := func(configured, fallback string) string {
+		switch configured {
+		case os.DevNull:
+			return ""
+		case "":
+			configured = filepath.Join(home, "logs", fallback)
+		}
+		ext := filepath.Ext(configured)
+		return strings.TrimSuffix(configured, ext) + suffix + ext
+	}
+	f := files{
+		out: place(s.OutFile, name+"-out.log"),
+		err: place(s.ErrFile, name+"-error.log"),
+		pid: filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid"),
+	}
+	if s.LogFile != "" {
+		f.both = place(s.LogFile, "")
+	}
+	return f
+}
+
+// fileName makes a name safe as part of a file name: anything but letters,
+// digits, dot, dash and underscore becomes a dash.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, name)
+}

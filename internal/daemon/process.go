@@ -1,0 +1,224 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"paceline/internal/app"
+	"paceline/internal/keeper"
+	"paceline/internal/logs"
+	"paceline/internal/nodeipc"
+	"paceline/internal/supervisor"
+)
+
+// logPipe is one stream of a process that is about to start.
+type logPipe struct {
+	write *os.File     // the process's end
+	kept  keeper.Named // the keeper's duplicate of our end, with the files it goes to
+}
+
+// openLog makes the pipe for one stream and has it pumped to the stream's files;
+// nil if nothing of it is kept. An unwritable file is an error before anything
+// has started.
+func (h *host) openLog(p *process, stream string) (*logPipe, error) {
+	targets := logFiles(p, stream)
+	if len(targets) == 0 {
+		return nil, nil
+	}
+	note, err := json.Marshal(targets)
+	if err != nil {
+		return nil, fmt.Errorf("describe log of %s: %w", p.Spec.Name, err)
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, fmt.Errorf("open log pipe: %w", err)
+	}
+	read, write := os.NewFile(uintptr(fds[0]), "log"), os.NewFile(uintptr(fds[1]), "log")
+	kept, err := duplicate(read)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	name := logName(p.key, stream)
+	if err := h.pumpLog(p, stream, read, targets); err != nil {
+		return nil, errors.Join(err, kept.Close(), write.Close())
+	}
+	return &logPipe{write: write, kept: keeper.Named{Name: name, Note: note, File: kept}}, nil
+}
+
+// pumpLog hands the read end of a stream to the log pump.
+func (h *host) pumpLog(p *process, stream string, read *os.File, targets []logs.FileSpec) error {
+	name := logName(p.key, stream)
+	_, err := h.pump.Add(logs.StreamSpec{
+		Name:  fmt.Sprintf("%s %d %s", p.Spec.Name, p.ID, stream),
+		Pipe:  read,
+		Files: targets,
+		Done: func() {
+			if stream == "err" {
+				close(p.stderrDone)
+			}
+			if err := h.keeper.Drop(name); err != nil {
+				h.log.Debug("drop log pipe", "name", name, "error", err)
+			}
+		},
+	})
+	return err
+}
+
+// resumeLog goes on with a stream that an earlier daemon pumped.
+func (h *host) resumeLog(p *process, stream string) {
+	entry, ok := h.kept.entry(logName(p.key, stream))
+	if !ok || entry.File == nil {
+		if stream == "err" && (p.files.err != "" || p.files.both != "") {
+			close(p.stderrDone) // it had come to its end
+		}
+		return
+	}
+	var targets []logs.FileSpec
+	if err := json.Unmarshal(entry.Note, &targets); err != nil {
+		targets = logFiles(p, stream)
+	}
+	if err := h.pumpLog(p, stream, entry.File, targets); err != nil {
+		h.log.Error("take up log", "process", p.key, "stream", stream, "error", err)
+	}
+}
+
+// logFiles says where a stream of a process goes.
+func logFiles(p *process, stream string) []logs.FileSpec {
+	own := p.files.out
+	if stream == "err" {
+		own = p.files.err
+	}
+	var targets []logs.FileSpec
+	for _, path := range []string{own, p.files.both} {
+		if path != "" && (len(targets) == 0 || targets[0].Path != path) {
+			targets = append(targets, logs.FileSpec{
+				Path: path, MaxBytes: p.Spec.LogMaxBytes, Keep: p.Spec.LogKeep, Time: p.Spec.LogTime,
+			})
+		}
+	}
+	return targets
+}
+
+// lastLines returns the end of what the process wrote to stderr.
+func (h *host) lastLines(p *process) []string {
+	path := p.files.err
+	if path == "" {
+		return nil
+	}
+	lines, err := logs.LastLines(path, stderrLines)
+	if err != nil {
+		h.log.Debug("read last lines", "file", path, "error", err)
+	}
+	return lines
+}
+
+// openChannel makes a process's Node channel: the end that the process gets and
+// the duplicate of ours that the keeper holds.
+func (h *host) openChannel(p *process) (child *os.File, kept keeper.Named, err error) {
+	parent, child, err := nodeipc.Pair()
+	if err != nil {
+		return nil, keeper.Named{}, fmt.Errorf("open channel: %w", err)
+	}
+	dup, err := duplicate(parent)
+	if err != nil {
+		return nil, keeper.Named{}, errors.Join(err, parent.Close(), child.Close())
+	}
+	if err := h.attach(p, parent, nil); err != nil {
+		return nil, keeper.Named{}, errors.Join(err, dup.Close(), child.Close())
+	}
+	return child, keeper.Named{Name: channelName(p.key), Note: []byte{}, File: dup}, nil
+}
+
+// attach puts the protocol on our end of a channel.
+func (h *host) attach(p *process, channel *os.File, saved []byte) error {
+	o := nodeipc.WorkerOptions{
+		Channel: channel, Slot: p.Index, Saved: saved,
+		Save:  func(note []byte) { h.note(channelName(p.key), note) },
+		Event: func(e nodeipc.Event) { h.heard(p, e) },
+	}
+	if p.cluster != nil {
+		o.Primary = p.cluster.primary
+	}
+	worker, err := nodeipc.Attach(o)
+	if err != nil {
+		return fmt.Errorf("attach channel: %w", err)
+	}
+	p.worker = worker
+	return nil
+}
+
+// heard turns what a process says on its channel into facts.
+func (h *host) heard(p *process, e nodeipc.Event) {
+	switch e.Kind {
+	case nodeipc.Online:
+		p.sink(supervisor.Online{})
+	case nodeipc.Ready:
+		p.sink(supervisor.Ready{})
+	case nodeipc.Listening:
+		p.cluster.listening(p, true)
+		p.sink(supervisor.Listening{Addr: e.Text})
+	case nodeipc.Closed:
+		p.sink(supervisor.Unlistening{Addr: e.Text})
+	case nodeipc.Message:
+		p.sink(supervisor.Messaged{Data: e.Message})
+	case nodeipc.Disconnected:
+		p.sink(supervisor.Drained{})
+	case nodeipc.Warning:
+		p.sink(supervisor.Warned{Text: e.Text})
+	}
+}
+
+// hangUp ends what a process had with us once it has ended.
+func (h *host) hangUp(p *process) {
+	if p.cluster != nil {
+		p.cluster.listening(p, false)
+	}
+	if p.worker != nil {
+		if err := p.worker.Close(); err != nil {
+			h.log.Debug("close channel", "process", p.key, "error", err)
+		}
+	}
+}
+
+// drainOptions tells the preload how the drain goes on after it.
+func drainOptions(s *app.Spec) nodeipc.DrainOptions {
+	return nodeipc.DrainOptions{Signal: s.KillSignal}
+}
+
+// duplicate returns a descriptor of its own for the same file.
+func duplicate(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	fd, dupErr := -1, error(nil)
+	if err := raw.Control(func(old uintptr) {
+		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
+	}); err != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", err)
+	}
+	if dupErr != nil {
+		return nil, fmt.Errorf("duplicate descriptor: %w", dupErr)
+	}
+	return os.NewFile(uintptr(fd), f.Name()), nil
+}
+
+// writePID leaves the pid in a file for scripts, as PM2 does. The file is a
+// convenience: Paceline itself never reads it.
+func (h *host) writePID(p *process, pid int) {
+	if err := os.WriteFile(p.files.pid, []byte(strconv.Itoa(pid)+"\n"), 0o600); err != nil {
+		h.log.Warn("write pid file", "file", filepath.Base(p.files.pid), "error", err)
+	}
+}
+
+func (h *host) removePID(p *process) {
+	if err := os.Remove(p.files.pid); err != nil && !errors.Is(err, os.ErrNotExist) {
+		h.log.Warn("remove pid file", "file", filepath.Base(p.files.pid), "error", err)
+	}
+}
