@@ -146,10 +146,17 @@ func (c *Client) Doctor(ctx context.Context) (checks []Check, err error) {
 	return checks, c.get(ctx, "/v1/doctor", nil, &checks)
 }
 
-// Logs calls yield with each line that q selects, in order, until the daemon
-// ends the stream (nil), the connection is lost (ErrLost) or yield fails. Begun,
-// if not nil, is called when the daemon has accepted the query.
-func (c *Client) Logs(ctx context.Context, q LogsQuery, begun func(), yield func(LogLine) error) error {
+// Handler receives a stream. Its functions are called one at a time; an error of
+// one ends the stream and is returned.
+type Handler[T any] struct {
+	Begun func()        // the daemon has accepted the query; may be nil
+	Value func(T) error // one value, in order
+	Idle  func() error  // no further value has arrived yet; may be nil
+}
+
+// Logs hands over the lines that q selects until the daemon ends the stream
+// (nil) or the connection is lost (ErrLost).
+func (c *Client) Logs(ctx context.Context, q LogsQuery, h Handler[LogLine]) error {
 	v := url.Values{"lines": {strconv.Itoa(q.Lines)}}
 	if len(q.Targets) > 0 {
 		v["target"] = q.Targets
@@ -160,15 +167,34 @@ func (c *Client) Logs(ctx context.Context, q LogsQuery, begun func(), yield func
 	if q.Follow {
 		v.Set("follow", "1")
 	}
-	return stream(ctx, c, "/v1/logs", v, begun, yield)
+	return stream(ctx, c, "/v1/logs", v, h)
 }
 
-// Events calls yield with each event from now on, as Logs does with lines.
-func (c *Client) Events(ctx context.Context, begun func(), yield func(app.Event) error) error {
-	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, begun, yield)
+// Events hands over each event from now on, as Logs does with lines.
+func (c *Client) Events(ctx context.Context, h Handler[app.Event]) error {
+	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, h)
 }
 
-func stream[T any](ctx context.Context, c *Client, path string, query url.Values, begun func(), yield func(T) error) error {
+// Gone waits until nothing listens on the socket any more.
+func (c *Client) Gone(ctx context.Context) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		conn, err := connect(ctx, filepath.Join(c.options.Home, SocketName))
+		if errors.Is(err, ErrNoDaemon) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := conn.Close(); err != nil {
+			return fmt.Errorf("close connection: %w", err)
+		}
+		if !sleep(ctx, wait) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func stream[T any](ctx context.Context, c *Client, path string, query url.Values, h Handler[T]) error {
 	var response *http.Response
 	err := retry(ctx, func() (err error) {
 		response, err = c.do(ctx, http.MethodGet, path, query, nil) //nolint:bodyclose // closed below
@@ -178,16 +204,19 @@ func stream[T any](ctx context.Context, c *Client, path string, query url.Values
 		return err
 	}
 	defer response.Body.Close() //nolint:errcheck // nothing was written
-	if begun != nil {
-		begun()
+	if h.Begun != nil {
+		h.Begun()
 	}
 	var stopped error
-	err = readEvents(response.Body, func(data []byte) error {
+	err = readEvents(response.Body, func(data []byte, last bool) error {
 		var v T
 		if err := json.Unmarshal(data, &v); err != nil {
-			return fmt.Errorf("read event: %w", err)
+			stopped = fmt.Errorf("read event: %w", err)
+			return stopped
 		}
-		stopped = yield(v)
+		if stopped = h.Value(v); stopped == nil && last && h.Idle != nil {
+			stopped = h.Idle()
+		}
 		return stopped
 	})
 	if err == nil || stopped != nil {

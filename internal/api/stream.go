@@ -51,8 +51,8 @@ func (e *EventWriter) Flush() error {
 const maxEvent = 8 * MaxLogLine
 
 // readEvents calls yield with the data of each event until r ends, which is no
-// error, or yield fails.
-func readEvents(r io.Reader, yield func(data []byte) error) error {
+// error, or yield fails. Last says that nothing more has arrived yet.
+func readEvents(r io.Reader, yield func(data []byte, last bool) error) error {
 	lines := bufio.NewReaderSize(r, 64<<10)
 	var data, long []byte
 	for {
@@ -76,7 +76,7 @@ func readEvents(r io.Reader, yield func(data []byte) error) error {
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
 		if len(line) == 0 {
 			if len(data) > 0 {
-				if err := yield(data); err != nil {
+				if err := yield(data, lines.Buffered() == 0); err != nil {
 					return err
 				}
 			}
