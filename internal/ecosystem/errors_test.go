@@ -86,22 +86,34 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"server.js", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "4", true }, nil},
 		{"npm start", nil, nil},
-		{"npm start", func(o *StartOptions) { o.Instances = "4" },
-			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start dist/main.js -i 4"}},
-		{"npm run dev", func(o *StartOptions) { o.Instances = "max" },
-			[]string{`npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start "node --harmony dist/main.js x" -i max`}},
-		{"npm run sh", func(o *StartOptions) { o.Instances = "4" },
-			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself, e.g. pace start dist/main.js -i 4"}},
-		{"tsx index.ts", func(o *StartOptions) { o.Instances = "2" },
-			[]string{`tsx runs the program as its own child, so the instances cannot share a port; start the script itself: pace start index.ts --node-args "--import tsx" -i 2`}},
-		{"node --watch server.js", func(o *StartOptions) { o.Stop.WaitReady = true },
-			[]string{"node --watch runs the program as its own child, so its 'ready' message does not arrive; start the script itself: pace start server.js"}},
+		{
+			"npm start", func(o *StartOptions) { o.Instances = "4" },
+			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start dist/main.js -i 4"},
+		},
+		{
+			"npm run dev", func(o *StartOptions) { o.Instances = "max" },
+			[]string{`npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start "node --harmony dist/main.js x" -i max`},
+		},
+		{
+			"npm run sh", func(o *StartOptions) { o.Instances = "4" },
+			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself, e.g. pace start dist/main.js -i 4"},
+		},
+		{
+			"tsx index.ts", func(o *StartOptions) { o.Instances = "2" },
+			[]string{`tsx runs the program as its own child, so the instances cannot share a port; start the script itself: pace start index.ts --node-args "--import tsx" -i 2`},
+		},
+		{
+			"node --watch server.js", func(o *StartOptions) { o.Stop.WaitReady = true },
+			[]string{"node --watch runs the program as its own child, so its 'ready' message does not arrive; start the script itself: pace start server.js"},
+		},
 		{"app.py", func(o *StartOptions) { o.Stop.WaitReady, o.Stop.ShutdownWithMessage = true, true }, []string{
 			"--wait-ready: only a Node program has the channel on which to say 'ready'",
 			"--shutdown-with-message: only a Node program has the channel for it; others get SIGINT",
 		}},
-		{"app.py", func(o *StartOptions) { o.Environ = append(o.Environ, "BAD=\xff") },
-			[]string{"left out of the environment, because not UTF-8: BAD"}},
+		{
+			"app.py", func(o *StartOptions) { o.Environ = append(o.Environ, "BAD=\xff") },
+			[]string{"left out of the environment, because not UTF-8: BAD"},
+		},
 	} {
 		o := w.options(c.target)
 		if c.set != nil {

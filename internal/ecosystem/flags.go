@@ -104,10 +104,10 @@ func logFiles(o *StartOptions, cwd string, spec *app.Spec) error {
 		{"--error", o.Log.Err, &spec.ErrFile},
 		{"--log", o.Log.Both, &spec.LogFile},
 	} {
-		switch {
-		case f.text == "":
+		switch f.text {
+		case "":
 			continue
-		case f.text == "NULL" || f.text == os.DevNull:
+		case "NULL", os.DevNull:
 			*f.into = os.DevNull
 			continue
 		}

@@ -277,7 +277,7 @@ func (s *start) typeScript(ctx context.Context, script string, r runner) (runner
 		return r, fmt.Errorf("ask %s for its version: %w", r.interpreter, ctx.Err())
 	}
 	if err != nil {
-		return r, nil //nolint:nilerr // the app's own start will show what is wrong with it
+		return r, nil // the app's own start will show what is wrong with it
 	}
 	if err := checkTypeScript(script, string(out)); err != nil {
 		if bun, ok := s.places.program("bun"); ok && r.guessed {

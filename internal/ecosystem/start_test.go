@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"paceline/internal/app"
+
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"paceline/internal/app"
 )
 
 // world is a folder with scripts, and a PATH of fake programs beside it.
@@ -161,17 +161,25 @@ func TestWhatRuns(t *testing.T) {
 		{"python3dir/prog", nil, nil, self("prog", "DIR/python3dir/prog")},
 		{"tool", []string{"a b"}, nil, self("tool", "BIN/tool", "a b")},
 		{"server.js", nil, func(o *StartOptions) { o.Interpreter = "bun" }, by("bun", self("server", "DIR/server.js"))},
-		{"plain", nil, func(o *StartOptions) { o.Interpreter, o.InterpreterArgs = "python3 -u", "-W 'a b'" },
-			by("python3", self("plain", "DIR/plain"), "-u", "-W", "a b")},
+		{
+			"plain", nil, func(o *StartOptions) { o.Interpreter, o.InterpreterArgs = "python3 -u", "-W 'a b'" },
+			by("python3", self("plain", "DIR/plain"), "-u", "-W", "a b"),
+		},
 		{"exe-plain", nil, func(o *StartOptions) { o.Interpreter = "none" }, self("exe-plain", "DIR/exe-plain")},
-		{"server.js", nil, func(o *StartOptions) { o.InterpreterArgs = "--max-old-space-size=50 -r x" },
-			by("node", self("server", "DIR/server.js"), "--max-old-space-size=50", "-r", "x")},
+		{
+			"server.js", nil, func(o *StartOptions) { o.InterpreterArgs = "--max-old-space-size=50 -r x" },
+			by("node", self("server", "DIR/server.js"), "--max-old-space-size=50", "-r", "x"),
+		},
 
 		// command lines
 		{"node server.js --port 80", nil, nil, by("node", self("server", "DIR/server.js", "--port", "80"))},
 		{"node", []string{"server.js", "a b"}, nil, by("node", self("server", "DIR/server.js", "a b"))},
-		{"node -r ./a.js --title 'x y' server.js", []string{"b"}, nil,
-			by("node", self("server", "DIR/server.js", "b"), "-r", "./a.js", "--title", "x y")},
+		{
+			"node -r ./a.js --title 'x y' server.js",
+			[]string{"b"},
+			nil,
+			by("node", self("server", "DIR/server.js", "b"), "-r", "./a.js", "--title", "x y"),
+		},
 		{"node server", nil, nil, by("node", self("server", "DIR/server.js"))},
 		{"node pkg", nil, nil, by("node", self("pkg", "DIR/pkg"))},
 		{"node -- server.js -x", nil, nil, by("node", self("server", "DIR/server.js", "-x"))},
@@ -194,15 +202,23 @@ func TestWhatRuns(t *testing.T) {
 		{"tsx index.ts", nil, nil, wrapped("tsx", self("index", "BIN/tsx", "index.ts"))},
 		{"tsbang", nil, nil, wrapped("tsx", self("tsbang", "DIR/tsbang"))},
 		{"server.js", nil, func(o *StartOptions) { o.Interpreter = "tsx" }, wrapped("tsx", by("tsx", self("server", "DIR/server.js")))},
-		{"node node_modules/tsx/dist/cli.mjs x.ts", nil, nil,
-			wrapped("tsx", by("node", self("cli", "DIR/node_modules/tsx/dist/cli.mjs", "x.ts")))},
+		{
+			"node node_modules/tsx/dist/cli.mjs x.ts", nil, nil,
+			wrapped("tsx", by("node", self("cli", "DIR/node_modules/tsx/dist/cli.mjs", "x.ts"))),
+		},
 		{"node node_modules/left-pad/x.js", nil, nil, by("node", self("x", "DIR/node_modules/left-pad/x.js"))},
-		{"node --watch server.js", nil, nil,
-			wrapped("node --watch", run{Name: "server", Exec: "BIN/node", Interpreter: "BIN/node", Args: []string{"--watch", "server.js"}, Mode: app.Fork, Instances: 1})},
-		{"server.js", nil, func(o *StartOptions) { o.InterpreterArgs = "--watch" },
-			wrapped("node --watch", by("node", self("server", "DIR/server.js"), "--watch"))},
-		{"node -e 'x()'", nil, func(o *StartOptions) { o.InterpreterArgs = "--harmony" },
-			wrapped("node -e", run{Name: "node", Exec: "BIN/node", Interpreter: "BIN/node", InterpreterArgs: []string{"--harmony"}, Args: []string{"-e", "x()"}, Mode: app.Fork, Instances: 1})},
+		{
+			"node --watch server.js", nil, nil,
+			wrapped("node --watch", run{Name: "server", Exec: "BIN/node", Interpreter: "BIN/node", Args: []string{"--watch", "server.js"}, Mode: app.Fork, Instances: 1}),
+		},
+		{
+			"server.js", nil, func(o *StartOptions) { o.InterpreterArgs = "--watch" },
+			wrapped("node --watch", by("node", self("server", "DIR/server.js"), "--watch")),
+		},
+		{
+			"node -e 'x()'", nil, func(o *StartOptions) { o.InterpreterArgs = "--harmony" },
+			wrapped("node -e", run{Name: "node", Exec: "BIN/node", Interpreter: "BIN/node", InterpreterArgs: []string{"--harmony"}, Args: []string{"-e", "x()"}, Mode: app.Fork, Instances: 1}),
+		},
 		{"bun run dev", nil, nil, wrapped("bun run", self("bun", "BIN/bun", "run", "dev"))},
 		{"bun run index.ts", nil, nil, self("index", "BIN/bun", "run", "index.ts")},
 		{"bun index.ts", nil, nil, self("index", "BIN/bun", "index.ts")},

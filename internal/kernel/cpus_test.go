@@ -51,13 +51,19 @@ func TestQuota(t *testing.T) {
 		{"hybrid without limit", hybrid, hybridMount, map[string]string{
 			"sys/fs/cgroup/cpu/a/b/cpu.cfs_quota_us": "-1", "sys/fs/cgroup/cpu/a/b/cpu.cfs_period_us": "100000",
 		}, 0},
-		{"v1 in a container that shows its own part", "4:cpu,cpuacct:/docker/ab12\n",
+		{
+			"v1 in a container that shows its own part", "4:cpu,cpuacct:/docker/ab12\n",
 			"7 1 0:9 /docker/ab12 /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n",
 			map[string]string{
 				"sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "120000", "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000",
-			}, 1.2},
-		{"a mount point with a blank", "0::/a\n", "31 23 0:28 / /my\\040groups rw - cgroup2 none rw\n",
-			map[string]string{"my groups/a/cpu.max": "200000 100000"}, 2},
+			},
+			1.2,
+		},
+		{
+			"a mount point with a blank", "0::/a\n", "31 23 0:28 / /my\\040groups rw - cgroup2 none rw\n",
+			map[string]string{"my groups/a/cpu.max": "200000 100000"},
+			2,
+		},
 	} {
 		if got := quota(tree(c.membership, c.mounts, c.files)); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)

@@ -162,7 +162,7 @@ func TestCPUsFollowARealQuota(t *testing.T) {
 		}
 		files = map[string]string{"cpu.max": "50000 100000"}
 	}
-	dir, err := os.MkdirTemp("/"+g.dir, "pace-test-")
+	dir, err := os.MkdirTemp("/"+g.dir, "pace-test-") //nolint:usetesting // it must be a cgroup
 	if err != nil {
 		t.Skipf("no right to make a cgroup (Linux 2.6.24): %v", err)
 	}

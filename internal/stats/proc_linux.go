@@ -34,7 +34,7 @@ func (s *Sampler) read(t *tracked) (reading, error) {
 	}
 	for {
 		n, err := unix.Pread(fd, s.buffer[:], 0)
-		if err == unix.EINTR { //nolint:errorlint // an errno of x/sys, never wrapped
+		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *Sampler) close(t *tracked) {
 func openStat(pid int) (int, error) {
 	for {
 		fd, err := unix.Open(statPath(pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		switch err { //nolint:errorlint // an errno of x/sys, never wrapped
+		switch err {
 		case unix.EINTR:
 			continue
 		case unix.EMFILE, unix.ENFILE, unix.ENOMEM:
