@@ -1,0 +1,14 @@
+// Package dispatch decides, inside the kernel, which socket of a group gets the
+// next connection.
+package dispatch
+
+import "errors"
+
+// MaxSlots is how many slots a RoundRobin can deal to. The list of slots is
+// published in banks of one byte per slot, and 15 banks and the header fill one
+// page; more slots than that have no use on one machine.
+const MaxSlots = 256
+
+// ErrUnsupported says that the kernel, or the rights of this process, do not
+// allow to deal connections in the kernel. The error that wraps it says why.
+var ErrUnsupported = errors.New("kernel dispatch is not possible here")
