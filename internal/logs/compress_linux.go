@@ -1,0 +1,195 @@
+package logs
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// compressNice is the niceness of the thread that compresses. Not the lowest: the
+// runtime has to wait for this thread as well when it collects garbage.
+const compressNice = 10
+
+// compressor says which logs have old files to compress. The loop owns it; the
+// work is done by one goroutine that ends when there is no more.
+type compressor struct {
+	due     map[string]time.Time
+	running bool
+}
+
+func newCompressor() compressor { return compressor{due: map[string]time.Time{}} }
+
+// add has the old files of a log compressed at a time.
+func (c *compressor) add(path string, at time.Time) { c.due[path] = at }
+
+// next returns when there is something to do; zero if there is not.
+func (c *compressor) next() time.Time {
+	var first time.Time
+	if c.running {
+		return first // its end will wake the loop
+	}
+	for _, at := range c.due {
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// start begins with a log that is due.
+func (c *compressor) start(l *loop) {
+	if c.running || len(c.due) == 0 {
+		return
+	}
+	for path, at := range c.due {
+		if l.now.Before(at) {
+			continue
+		}
+		delete(c.due, path)
+		c.running = true
+		p := l.pump
+		p.work.Go(func() {
+			// The thread ends with the goroutine, for a niceness cannot be taken back.
+			runtime.LockOSThread()
+			_ = unix.Setpriority(unix.PRIO_PROCESS, 0, compressNice)
+			if err := p.compressOld(path); err != nil && !errors.Is(err, ErrClosed) {
+				p.log("compress old files of %s: %v", path, err)
+			}
+			_ = p.do(func(l *loop) { l.compress.running = false }) // closed: nobody asks
+		})
+		return
+	}
+}
+
+// compressOld compresses all old files of a log, oldest first. The loop gives
+// them their names, as it is the one that shifts them.
+func (p *Pump) compressOld(path string) error {
+	temp := path + tempExt
+	for {
+		var list []rotated
+		var err error
+		closed := p.do(func(*loop) {
+			if err = removeDoubles(path); err == nil {
+				list, err = listRotated(path)
+			}
+		})
+		if err := errors.Join(closed, err); err != nil {
+			return err
+		}
+		name := ""
+		for _, old := range list {
+			if !old.gzip {
+				name = old.name
+			}
+		}
+		if name == "" {
+			return remove(temp) // of a process that was killed
+		}
+		k, err := compressFile(name, temp, p.stop)
+		if err == nil {
+			closed := p.do(func(*loop) { err = nameCompressed(path, temp, k) })
+			err = errors.Join(closed, err)
+		}
+		if err != nil {
+			return errors.Join(err, remove(temp))
+		}
+	}
+}
+
+// removeDoubles removes old files that are there in compressed form as well: the
+// process was killed before it could.
+func removeDoubles(path string) error {
+	list, err := listRotated(path)
+	for _, old := range list {
+		if old.gzip {
+			err = errors.Join(err, remove(numbered(path, old.n)))
+		}
+	}
+	return err
+}
+
+// compressFile writes a compressed copy of a file, with its times, owner and mode.
+func compressFile(name, temp string, stop <-chan struct{}) (k node, err error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return k, err
+	}
+	defer func() { _ = in.Close() }()
+	info, err := in.Stat()
+	if err != nil {
+		return k, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.Mode().IsRegular() {
+		return k, fmt.Errorf("%s is not a regular file", name)
+	}
+	k = node{st.Dev, st.Ino}
+	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())
+	if err != nil {
+		return k, err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_ = out.Chmod(info.Mode().Perm())
+	_ = out.Chown(int(st.Uid), int(st.Gid)) // as far as allowed
+	buffered := bufio.NewWriterSize(out, 64<<10)
+	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
+	if err != nil {
+		return k, err
+	}
+	zip.ModTime = info.ModTime()
+	buf := make([]byte, 64<<10)
+	for {
+		select {
+		case <-stop:
+			return k, ErrClosed
+		default:
+		}
+		n, rerr := in.Read(buf)
+		if _, err := zip.Write(buf[:n]); err != nil {
+			return k, err
+		}
+		if errors.Is(rerr, io.EOF) {
+			break
+		}
+		if rerr != nil {
+			return k, rerr
+		}
+	}
+	if err := errors.Join(zip.Close(), buffered.Flush()); err != nil {
+		return k, err
+	}
+	// The original is removed soon: this one must be on the disk by then.
+	if err := out.Sync(); err != nil {
+		return k, err
+	}
+	// Followers find the original by the time of its last change.
+	return k, os.Chtimes(temp, info.ModTime(), info.ModTime())
+}
+
+// nameCompressed puts the compressed copy in the place of its original, which may
+// have moved on or gone meanwhile.
+func nameCompressed(path, temp string, k node) error {
+	list, err := listRotated(path)
+	if err != nil {
+		return err
+	}
+	for _, old := range list {
+		var st unix.Stat_t
+		if old.gzip || unix.Stat(old.name, &st) != nil || (node{st.Dev, st.Ino}) != k {
+			continue
+		}
+		if err := os.Rename(temp, old.name+gzipExt); err != nil {
+			return err
+		}
+		return remove(old.name)
+	}
+	return remove(temp)
+}

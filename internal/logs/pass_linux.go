@@ -1,0 +1,247 @@
+package logs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeBuf is PIPE_BUF of <limits.h>.
+const pipeBuf = 4096
+
+// pass writes b, the first bytes in the stream's pipe, to its files and takes
+// them out of the pipe.
+func (l *loop) pass(s *stream, b []byte) (int, outcome) {
+	if t := &s.targets[0]; len(s.targets) == 1 && !t.regular && t.faults.err == nil {
+		return l.passSpecial(s, t, b)
+	}
+	in := intent{raw: len(b), commit: -1}
+	var commit *target
+	steps := 0
+	for i := range s.targets {
+		t := &s.targets[i]
+		if t.faults.err != nil {
+			continue
+		}
+		mid := t.lineOpen()
+		l.own(t.file, s)
+		if t.regular {
+			if commit == nil && !t.time && !t.skip && t.splice {
+				commit, in.commit = t, len(in.steps)
+			}
+			in.steps = append(in.steps, step{t.path, t.node, t.size, t.time, mid})
+		}
+		steps++
+	}
+	noted := steps > 1 || commit == nil
+	if noted {
+		l.journal.begin(&in)
+	}
+	for i := range s.targets {
+		if t := &s.targets[i]; t != commit {
+			l.write(t, b)
+		}
+	}
+	if commit != nil {
+		l.commit(s, commit, b)
+	} else {
+		l.consume(s, len(b))
+	}
+	if noted {
+		l.journal.end()
+	}
+	open := b[len(b)-1] != '\n'
+	for i := range s.targets {
+		t := &s.targets[i]
+		if t.faults.err != nil {
+			t.skip = open
+			continue
+		}
+		if !t.skip {
+			t.line = stateOf(!open)
+		}
+		t.moments.progress = l.now
+		l.touch(t.file)
+	}
+	return len(b), more
+}
+
+// write writes the block to a file that does not take it from the pipe. What it
+// does not take is counted.
+func (l *loop) write(t *target, b []byte) {
+	if t.faults.err != nil {
+		t.faults.dropped += int64(len(b))
+		return
+	}
+	if t.skip {
+		head := bytes.IndexByte(b, '\n') + 1
+		if head == 0 {
+			head = len(b)
+		}
+		t.faults.dropped += int64(head)
+		t.skip = b[head-1] != '\n'
+		if b = b[head:]; len(b) == 0 {
+			return
+		}
+		l.notice(t.file)
+		if t.faults.err != nil {
+			t.faults.dropped += int64(len(b))
+			return
+		}
+	}
+	text, mid := b, t.lineOpen()
+	if t.time {
+		l.stamped = appendStamped(l.stamped[:0], b, l.now.Format(stampFormat), mid)
+		text = l.stamped
+	}
+	n, err := t.file.write(text)
+	if err == nil {
+		return
+	}
+	t.line = lineUnknown
+	if t.time {
+		n = rawBytes(text[:n], mid)
+	}
+	t.faults.dropped += int64(len(b) - n)
+	if errors.Is(err, unix.EAGAIN) {
+		err = errSlow
+	}
+	l.fail(t.file, err)
+}
+
+// commit moves exactly b from the pipe to the file.
+func (l *loop) commit(s *stream, t *target, b []byte) {
+	left := len(b)
+	for left > 0 {
+		at := t.size
+		n, err := unix.Splice(s.fd, nil, t.fd, &at, left, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+		switch {
+		case n > 0:
+			t.size += n
+			left -= int(n)
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EINVAL):
+			t.splice = false
+			if n, err := t.file.write(b[len(b)-left:]); err != nil {
+				t.faults.dropped += int64(left - n)
+				l.fail(t.file, err)
+			}
+			l.consume(s, left)
+			return
+		default:
+			if err == nil {
+				err = unix.EIO
+			}
+			t.line = lineUnknown
+			t.faults.dropped += int64(left)
+			l.fail(t.file, err)
+			l.consume(s, left)
+			return
+		}
+	}
+}
+
+// consume takes n bytes out of the pipe. They go to the journal's sink, whose
+// size then tells the next pump that they have left.
+func (l *loop) consume(s *stream, n int) {
+	if j := l.journal; j != nil && j.dirty {
+		for n > 0 {
+			at := j.sink
+			m, err := unix.Splice(s.fd, nil, j.fd, &at, n, unix.SPLICE_F_NONBLOCK)
+			if m > 0 {
+				j.sink += m
+				n -= int(m)
+			} else if !errors.Is(err, unix.EINTR) {
+				break // a full disk
+			}
+		}
+	}
+	for n > 0 {
+		m, err := unix.Splice(s.fd, nil, l.null, nil, n, unix.SPLICE_F_NONBLOCK)
+		if m > 0 {
+			n -= int(m)
+		} else if !errors.Is(err, unix.EINTR) {
+			panic(fmt.Sprintf("logs: %d bytes have vanished from the pipe of %s: %v", n, s.name, err))
+		}
+	}
+}
+
+// passSpecial writes to a FIFO, a terminal or another device, which may be slow.
+// It is given a second to take anything before what is meant for it is dropped.
+func (l *loop) passSpecial(s *stream, t *target, b []byte) (int, outcome) {
+	mid := t.lineOpen()
+	text := b
+	// A FIFO takes a write of up to PIPE_BUF bytes whole or not at all.
+	if t.time {
+		n := wholeLines(b, pipeBuf, stampBytes, mid)
+		if n == 0 {
+			n = min(len(b), pipeBuf-stampBytes)
+		}
+		b = b[:n]
+		l.stamped = appendStamped(l.stamped[:0], b, l.now.Format(stampFormat), mid)
+		text = l.stamped
+	} else if len(b) > pipeBuf {
+		n := bytes.LastIndexByte(b[:pipeBuf], '\n') + 1
+		if n == 0 {
+			n = pipeBuf
+		}
+		b, text = b[:n], b[:n]
+	}
+	l.own(t.file, s)
+	n, err := t.file.write(text)
+	if t.time {
+		n = rawBytes(text[:n], mid)
+	}
+	if n > 0 {
+		l.consume(s, n)
+		t.moments.progress, t.moments.stalled = l.now, time.Time{}
+		t.line = stateOf(b[n-1] == '\n')
+		l.touch(t.file)
+		return n, more
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		if t.moments.stalled.IsZero() {
+			t.moments.stalled = l.now
+		}
+		if l.now.Sub(t.moments.stalled) < heldFor {
+			return 0, blocked
+		}
+		err = errSlow
+	}
+	l.fail(t.file, err)
+	return 0, more
+}
+
+// discard reads what no file takes.
+func (l *loop) discard(s *stream) (int, outcome) {
+	if len(s.targets) == 0 {
+		n, err := unix.Splice(s.fd, nil, l.null, nil, spliceBytes, unix.SPLICE_F_NONBLOCK)
+		return max(int(n), 0), readOutcome(int(n), err)
+	}
+	if l.block == nil {
+		if err := l.openScratch(); err != nil {
+			return 0, empty
+		}
+	}
+	n, err := unix.Read(s.fd, l.block)
+	if n > 0 {
+		for i := range s.targets {
+			s.targets[i].faults.dropped += int64(n)
+			s.targets[i].skip = l.block[n-1] != '\n'
+		}
+	}
+	return max(n, 0), readOutcome(n, err)
+}
+
+func readOutcome(n int, err error) outcome {
+	switch {
+	case n > 0, errors.Is(err, unix.EINTR):
+		return more
+	case err == nil:
+		return ended
+	}
+	return empty
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package logs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Pump moves what processes print into their log files. There is none for this system.
+type Pump struct{}
+
+// Stream is one output stream that a Pump reads.
+type Stream struct{}
+
+// New returns an error that wraps errors.ErrUnsupported.
+func New(Options) (*Pump, error) {
+	return nil, fmt.Errorf("start log pump: %w on this system: it needs Linux", errors.ErrUnsupported)
+}
+
+// Add is not supported.
+func (p *Pump) Add(spec StreamSpec) (*Stream, error) {
+	return nil, errors.Join(errors.ErrUnsupported, spec.Pipe.Close())
+}
+
+// Close does nothing.
+func (s *Stream) Close() error { return nil }
+
+// Flush is not supported.
+func (p *Pump) Flush(...string) error { return errors.ErrUnsupported }
+
+// Close does nothing.
+func (p *Pump) Close() error { return nil }
+
+func (p *Pump) watch(string, chan<- struct{}) (func(), error) { return nil, errors.ErrUnsupported }

@@ -1,0 +1,104 @@
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// recover brings the files of an intent to what has left the pipe: nothing is in
+// them that will be read from the pipe again.
+func (in intent) recover(j *journal, log func(string, ...any)) {
+	left, err := in.consumed(j)
+	if err == nil {
+		for i, s := range in.steps {
+			if i != in.commit {
+				err = errors.Join(err, s.cut(left))
+			}
+		}
+	}
+	if err != nil {
+		log("recover logs: %v; the last block may be there twice", err)
+	}
+}
+
+// consumed returns how many raw bytes have left the pipe.
+func (in intent) consumed(j *journal) (int, error) {
+	size, before := int64(0), in.sink
+	if in.commit < 0 {
+		var st unix.Stat_t
+		if err := unix.Fstat(j.fd, &st); err != nil {
+			return 0, fmt.Errorf("read size of the journal: %w", err)
+		}
+		size = st.Size
+	} else {
+		s := in.steps[in.commit]
+		f, err := s.open(os.O_RDONLY)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = f.Close() }()
+		info, err := f.Stat()
+		if err != nil {
+			return 0, err
+		}
+		size, before = info.Size(), s.size
+	}
+	if size < before || size > before+int64(in.raw) {
+		return 0, fmt.Errorf("size is %d, not within %d bytes of %d: somebody else has written", size, in.raw, before)
+	}
+	return int(size - before), nil
+}
+
+// open opens the file, if it still is the one of the intent.
+func (s step) open(flag int) (*os.File, error) {
+	f, err := os.OpenFile(s.path, flag|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	conn, err := f.SyscallConn()
+	if err == nil {
+		var serr error
+		err = conn.Control(func(fd uintptr) { serr = unix.Fstat(int(fd), &st) })
+		if err == nil {
+			err = serr
+		}
+	}
+	if err == nil && (node{st.Dev, st.Ino}) != s.node {
+		err = fmt.Errorf("%s is another file now", s.path)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// cut takes back what was written of the raw bytes beyond the first left ones.
+func (s step) cut(left int) error {
+	f, err := s.open(os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil || info.Size() < s.size {
+		return err
+	}
+	keep := int64(left)
+	if s.time {
+		// A burst and its prefixes: at most stampBytes for each byte.
+		text := make([]byte, min(info.Size()-s.size, maxStamped))
+		if _, err := f.ReadAt(text, s.size); err != nil {
+			return fmt.Errorf("read %s: %w", s.path, err)
+		}
+		keep = int64(stampedEnd(text, left, s.mid))
+	}
+	if s.size+keep >= info.Size() {
+		return nil
+	}
+	return f.Truncate(s.size + keep)
+}
