@@ -1,0 +1,2 @@
+// Package nodeipc speaks with Node processes over their IPC channel.
+package nodeipc

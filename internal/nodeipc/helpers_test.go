@@ -1,0 +1,4 @@
+package nodeipc
+
+func daemonMain() error  { return nil }
+func primaryMain() error { return nil }

@@ -1,0 +1,148 @@
+// Paceline's part of a graceful end, loaded by --require into Node apps that pace runs.
+//
+// While the app serves this does nothing but remember which servers had a connection. When pace
+// is about to replace the process it sends
+//   {"cmd":"NODE_PACELINE","act":"drain","signal":"SIGINT","hold":5000,"grace":6000}
+// and from then on
+// - every HTTP/1 response that has not been begun says `Connection: close`, so that clients with
+//   kept connections go to the successor after it;
+// - idle kept connections stay open for `grace` ms, for a request that may be on its way: Node's
+//   server.close() cuts them at once from Node 19 on, and the client sees a reset;
+// - HTTP/2 sessions get a GOAWAY that still admits streams on their way, then end;
+// - if the app listens for the signal that pace will send at last, the process stays alive after
+//   its disconnect for up to `hold` ms until that signal comes: the app's cleanup runs.
+// `pace start --no-preload` does without it.
+'use strict';
+
+(() => {
+  // Worker threads run preloads too, but have no channel.
+  if (!process.channel || typeof process.send !== 'function') return;
+
+  // Children of the app inherit execArgv (child_process.fork, cluster, worker_threads).
+  const args = process.execArgv;
+  for (let i = 0; i < args.length; i++) {
+    if ((args[i] === '--require' || args[i] === '-r') && args[i + 1] === __filename) args.splice(i--, 2);
+    else if (args[i] === '--require=' + __filename) args.splice(i--, 1);
+  }
+  delete require.cache[__filename];
+
+  const channel = require('diagnostics_channel').channel;
+  // Subscribers do not keep a channel alive before Node 20; these constants do.
+  const connections = channel('net.server.socket');
+  const requests = channel('http.server.request.start');
+
+  const known = new WeakSet();
+  let servers = []; // WeakRefs, one per server that had a connection
+  const sessions = new Set(); // HTTP/2
+  let last; // the server of the latest connection, to be quick
+  let draining = null; // the drain message
+  let over = false; // its grace is
+
+  const quietly = (f) => {
+    // An error in here must never become the app's.
+    try { f(); } catch { /* then this is left to Node's own ways */ }
+  };
+  const symbolOf = (o, name) => Object.getOwnPropertySymbols(o).find((s) => s.description === name);
+
+  connections.subscribe(({ socket }) => {
+    const server = socket.server;
+    if (!server || server === last) return;
+    last = server;
+    if (!known.has(server)) quietly(() => meet(server, socket));
+  });
+
+  function meet(server, socket) {
+    known.add(server);
+    servers = servers.filter((r) => r.deref());
+    servers.push(new WeakRef(server));
+    if (typeof server.updateSettings === 'function') { // an HTTP/2 server
+      server.on('session', track);
+      const key = symbolOf(socket, 'session'); // of a plain connection it is there already
+      if (key && socket[key]) track(socket[key]);
+    }
+    if (draining && !over) spare(server);
+  }
+
+  function track(session) {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    if (draining) quietly(() => farewell(session));
+  }
+
+  // A first GOAWAY names no stream as the last one. When the client has seen it, which the pong
+  // tells, no stream can be on its way any more, and closing refuses nothing.
+  function farewell(session) {
+    if (session.closed || session.destroyed) return;
+    const close = session.close;
+    let closing = false;
+    const end = () => {
+      if (closing) return;
+      closing = true;
+      delete session.close;
+      quietly(() => session.destroyed || close.call(session));
+    };
+    // The app's server.close() closes sessions too (Node 24).
+    session.close = (callback) => {
+      if (typeof callback === 'function') session.once('close', callback);
+    };
+    session.goaway(0, 2 ** 31 - 1);
+    if (!session.ping(end)) end();
+    setTimeout(end, 1000).unref();
+  }
+
+  // spare keeps idle connections of a server from being cut while they may be used once more.
+  function spare(server) {
+    if (typeof server.closeIdleConnections !== 'function') return;
+    Object.defineProperty(server, 'closeIdleConnections', {
+      value() {}, configurable: true, writable: true, enumerable: false,
+    });
+  }
+
+  function lastResponse(response) {
+    if (response && !response.headersSent && 'shouldKeepAlive' in response) response.shouldKeepAlive = false;
+  }
+
+  function drain(m) {
+    const again = draining;
+    draining = m;
+    if (again) return;
+    requests.subscribe(({ response }) => lastResponse(response));
+    const live = servers.map((r) => r.deref()).filter(Boolean);
+    for (const server of live) {
+      quietly(() => {
+        spare(server);
+        const list = server[symbolOf(server, 'http.server.connections')];
+        for (const parser of list ? list.all() : []) lastResponse(parser.socket && parser.socket._httpMessage);
+      });
+    }
+    for (const session of sessions) quietly(() => farewell(session));
+    setTimeout(graceOver, m.grace).unref();
+    // A cluster worker's disconnect is the end of its servers' last connection.
+    if (require('cluster').isWorker) process.once('disconnect', hold);
+  }
+
+  function graceOver() {
+    over = true;
+    for (const ref of servers) {
+      const server = ref.deref();
+      if (!server || !Object.hasOwn(server, 'closeIdleConnections')) continue;
+      quietly(() => {
+        delete server.closeIdleConnections;
+        server.closeIdleConnections();
+      });
+    }
+  }
+
+  function hold() {
+    const { signal, hold } = draining;
+    if (!signal || !(process.listenerCount(signal) > 0)) return;
+    const timer = setTimeout(() => {}, hold);
+    process.prependOnceListener(signal, () => clearTimeout(timer));
+  }
+
+  // Not 'message': a listener for that would keep the process alive, and have Node deliver what it
+  // keeps for the app's own listener.
+  process.on('internalMessage', (m) => {
+    if (m && m.cmd === 'NODE_PACELINE' && m.act === 'drain') quietly(() => drain(m));
+  });
+})();
