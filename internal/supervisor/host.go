@@ -1,0 +1,102 @@
+package supervisor
+
+import (
+	"errors"
+	"syscall"
+	"time"
+
+	"paceline/internal/app"
+)
+
+// ErrNoProcess is what a Host returns for a Ref that has no process.
+var ErrNoProcess = errors.New("no such process")
+
+// Host gives instances their processes. All methods may be called from many
+// goroutines at once, and for one instance always from the same; they may wait
+// for the system but not for the supervisor.
+type Host interface {
+	// Start returns when exec has succeeded or failed. Facts about the process
+	// go to sink, which never blocks, from any goroutine, also before Start has
+	// returned.
+	Start(l Launch, sink func(Fact)) (pid int, started time.Time, err error)
+	// Adopt takes over a process that an earlier daemon started, and tells sink
+	// what became of it since. Errors: ErrNoProcess.
+	Adopt(l Launch, sink func(Fact)) (pid int, started time.Time, err error)
+	// Signal sends sig to the process, or with tree to all that descends from it.
+	Signal(r Ref, sig syscall.Signal, tree bool) error
+	// Message sends a JSON value on the process's Node channel, if it has one.
+	Message(r Ref, message []byte) error
+	// Drain asks the process to finish what it has and to take no more. Drained
+	// follows. False: it cannot be drained, or there is nothing to wait for.
+	Drain(r Ref) bool
+	// Forget lets go of all that belongs to a process that is gone.
+	Forget(r Ref)
+	// Save keeps an instance's record beyond the daemon's death; nil deletes it.
+	Save(id int, record []byte)
+	// SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it.
+	SaveSpec(name string, spec []byte)
+}
+
+// Ref names one process: the instance's id and which of its processes it is.
+type Ref struct {
+	ID  int
+	Gen uint64
+}
+
+// Launch is all that a Host needs to start a process.
+type Launch struct {
+	Ref
+	Spec     *app.Spec // not to be changed
+	Index    int       // slot within the app
+	Restarts int       // how often the instance has been restarted
+}
+
+// Fact is something that a Host reports about a process: one of the types below.
+type Fact interface {
+	message
+	fact()
+}
+
+// Online says that a Node cluster worker is up. Other processes are online as
+// soon as they have been started.
+type Online struct{}
+
+// Ready says that the process has sent 'ready'.
+type Ready struct{}
+
+// Listening says that the process listens on Addr ("*:3000", "/run/x.sock").
+type Listening struct{ Addr string }
+
+// Unlistening says that the process no longer listens on Addr.
+type Unlistening struct{ Addr string }
+
+// Exited says that the process has ended while Left processes that descend from
+// it still run. Of Exit, the Host fills in what it knows: code, signal, time and
+// the last lines.
+type Exited struct {
+	Exit app.Exit
+	Left int
+}
+
+// Gone says that the process and all that descended from it have ended. It is
+// the last fact of each process.
+type Gone struct{}
+
+// Drained says that the process has finished what it had to do.
+type Drained struct{}
+
+// Warned carries something that the user should know about the process.
+type Warned struct{ Text string }
+
+// Messaged carries a message that the app has sent on its channel.
+type Messaged struct{ Data []byte }
+
+func (Online) fact()      {}
+func (Ready) fact()       {}
+func (Listening) fact()   {}
+func (Unlistening) fact() {}
+func (Exited) fact()      {}
+func (Gone) fact()        {}
+func (Drained) fact()     {}
+func (Warned) fact()      {}
+func (Messaged) fact()    {}

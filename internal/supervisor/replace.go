@@ -1,0 +1,260 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"paceline/internal/app"
+)
+
+// canaryWait bounds how long the first new process is watched before the others
+// follow it: min_uptime, but at most min_uptime's default.
+const canaryWait = time.Second
+
+// replace gives one slot a process of spec. draining are instances that have to
+// have ended before a further one is retired, so that a reload needs memory for
+// few processes more than the app has.
+func (r *reload) replace(ctx context.Context, sl *slot, spec *app.Spec, draining []*instance, canary bool) error {
+	old, err := r.ask(ctx, sl.current.Load(), nil, always)
+	if err == nil {
+		serves := old.phase == online || old.phase == launching
+		if serves && overlaps(spec) && overlaps(old.spec) {
+			err = r.succeed(ctx, sl, spec, old, draining, canary)
+		} else {
+			err = r.restart(ctx, sl, spec, canary)
+		}
+	}
+	if err != nil {
+		return instanceError(sl, err)
+	}
+	return nil
+}
+
+// succeed starts a successor beside the old process and lets it take over.
+func (r *reload) succeed(
+	ctx context.Context, sl *slot, spec *app.Spec, old report, draining []*instance, canary bool,
+) (err error) {
+	r.note("instance %d (id %d): starting a successor", sl.index, sl.id)
+	var next *instance
+	var b *batch
+	if err := r.s.do(ctx, func() error {
+		next = r.s.newInstance(sl, spec)
+		next.m = machine{trial: true, restarts: old.restarts + 1, exit: old.exit}
+		next.created = old.status.CreatedAt
+		next.publish()
+		r.s.addBeside(sl, next)
+		b = newBatch(1)
+		b.send(ctx, []*instance{next}, start{}, launched)
+		return nil
+	}); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			r.discard(next)
+		}
+	}()
+	reports, err := r.s.collect(ctx, b)
+	if err != nil {
+		return err
+	}
+	if err := r.proves(ctx, reports[0], old.ports, canary); err != nil {
+		return err
+	}
+	if err := r.drained(ctx, draining); err != nil {
+		return err
+	}
+	return r.handOver(sl, old.in, reports[0])
+}
+
+// handOver makes the successor the slot's instance and retires the old one. Its
+// steps are short, and are done to the end even if the reload is cancelled.
+func (r *reload) handOver(sl *slot, old *instance, next report) error {
+	ctx := context.Background() // see above; ask returns when the supervisor closes
+	// The record that outlives the daemon says which process is the instance: at
+	// no time may both write it.
+	if !old.box.put(cede{recording: false}) {
+		return errors.New("the instance has ended")
+	}
+	was, err := r.ask(ctx, old, nil, always)
+	if err != nil {
+		return err
+	}
+	now, err := r.ask(ctx, next.in, promote{restarts: was.restarts + 1}, always)
+	if err != nil {
+		return err
+	}
+	if fallen(next.gen)(now.view) {
+		old.box.put(cede{recording: true})
+		return fmt.Errorf("the new process ended: %w", died(now.view))
+	}
+	next.in.box.put(cede{recording: true})
+	if _, err := r.ask(ctx, next.in, nil, always); err != nil {
+		return err
+	}
+	if err := r.s.do(ctx, func() error {
+		sl.current.Store(next.in)
+		sl.beside[slices.Index(sl.beside, next.in)] = old
+		sl.retiring.Add(1)
+		old.retired = true
+		old.box.put(retire{})
+		return nil
+	}); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.replaced, r.retired = append(r.replaced, sl), append(r.retired, old)
+	r.mu.Unlock()
+	r.note("instance %d (id %d): replaced", sl.index, sl.id)
+	r.watch(next)
+	return nil
+}
+
+// restart replaces the process of a slot in which two cannot be side by side, or
+// starts one where none runs.
+func (r *reload) restart(ctx context.Context, sl *slot, spec *app.Spec, canary bool) error {
+	r.note("instance %d (id %d): restarting", sl.index, sl.id)
+	in := sl.current.Load()
+	in.box.put(update{spec: spec})
+	r.mu.Lock()
+	r.replaced = append(r.replaced, sl)
+	r.mu.Unlock()
+	now, err := r.ask(ctx, in, restart{}, launched)
+	if err != nil {
+		return err
+	}
+	if err := r.proves(ctx, now, nil, canary); err != nil {
+		return err
+	}
+	r.watch(now)
+	return nil
+}
+
+// proves waits until a new process is ready and listens wherever the old one
+// does, and for a canary until it has lasted a while.
+func (r *reload) proves(ctx context.Context, next report, ports []string, canary bool) error {
+	over := fallen(next.gen)
+	if over(next.view) {
+		return died(next.view)
+	}
+	limit := time.Duration(next.spec.ListenTimeout)
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	now, err := r.ask(limited, next.in, nil, func(v view) bool { return over(v) || lacks(v, ports) == "" })
+	switch {
+	case err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)):
+		return err
+	case err != nil:
+		if now, err = r.ask(ctx, next.in, nil, always); err != nil {
+			return err
+		}
+		if lack := lacks(now.view, ports); lack != "" && !over(now.view) {
+			return fmt.Errorf("the new process is not ready within %s: %s", limit, lack)
+		}
+	}
+	if over(now.view) {
+		return died(now.view)
+	}
+	if !canary {
+		return nil
+	}
+	r.note("instance %d (id %d): ready, watched for a moment", next.in.slot.index, next.in.slot.id)
+	patience := min(time.Duration(now.spec.MinUptime), canaryWait) - time.Since(now.started)
+	limited, cancel = context.WithTimeout(ctx, max(0, patience))
+	defer cancel()
+	now, err = r.ask(limited, next.in, nil, over)
+	switch {
+	case err == nil:
+		return died(now.view)
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return nil
+	}
+	return err
+}
+
+// watch reports to fallen if a process that has taken over ends before the
+// reload does.
+func (r *reload) watch(next report) {
+	if r.fallen == nil {
+		return
+	}
+	next.in.box.put(order{waiter: waiter{until: fallen(next.gen), reply: r.fallen, left: r.done}})
+}
+
+// discard ends a successor that did not prove itself.
+func (r *reload) discard(next *instance) {
+	ctx := context.Background() // a cancelled reload cleans up as well; ask returns when the supervisor closes
+	if _, err := r.ask(ctx, next, remove{}, atEnd); err != nil && !errors.Is(err, ErrClosed) {
+		r.note("%v", err)
+	}
+}
+
+// ask gives one instance an order and waits for its report.
+func (r *reload) ask(ctx context.Context, in *instance, m message, until func(view) bool) (report, error) {
+	b := newBatch(1)
+	b.send(ctx, []*instance{in}, m, until)
+	reports, err := r.s.collect(ctx, b)
+	if err != nil {
+		return report{}, err
+	}
+	return reports[0], nil
+}
+
+// fallen is whether the process gen no longer runs as it should.
+func fallen(gen uint64) func(view) bool {
+	return func(v view) bool {
+		return v.gen != gen || (v.phase != launching && v.phase != online)
+	}
+}
+
+// lacks says what a new process lacks to take over from one that listens on
+// ports; "" if it is nothing.
+func lacks(v view, ports []string) string {
+	missing := slices.DeleteFunc(slices.Clone(ports), func(p string) bool { return slices.Contains(v.ports, p) })
+	switch await := policyOf(v.spec).await; {
+	case v.phase != online:
+		return "it has not come up"
+	case len(missing) > 0 && len(v.ports) == 0:
+		return "it listens on nothing instead of " + strings.Join(missing, ", ")
+	case len(missing) > 0:
+		extra := slices.DeleteFunc(slices.Clone(v.ports), func(p string) bool { return slices.Contains(ports, p) })
+		if len(extra) == 0 {
+			return "it does not listen on " + strings.Join(missing, ", ")
+		}
+		return fmt.Sprintf("it listens on another address (%s instead of %s)",
+			strings.Join(extra, ", "), strings.Join(missing, ", "))
+	case await == aMessage && !v.ready:
+		return "no 'ready' message"
+	}
+	return ""
+}
+
+// died says how a process ended that should not have, with its last words.
+func died(v view) error {
+	if v.phase == stuck {
+		return errors.New(v.reason)
+	}
+	if v.exit == nil {
+		return errors.New("ended unseen")
+	}
+	text := ending(v.exit)
+	var words []string
+	for _, line := range v.exit.Stderr {
+		if line = strings.TrimSpace(line); line != "" {
+			words = append(words, line)
+		}
+	}
+	if len(words) > 0 {
+		text += ": " + strings.Join(words, " | ")
+	}
+	return errors.New(text)
+}
+
+// instanceError says which instance an error is about.
+func instanceError(sl *slot, err error) error {
+	return fmt.Errorf("instance %d (id %d): %w", sl.index, sl.id, err)
+}

@@ -1,0 +1,504 @@
+package supervisor
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"paceline/internal/app"
+)
+
+// phase is where an instance is in its life: app.State with the differences that
+// matter for what comes next.
+type phase uint8
+
+const (
+	stopped   phase = iota // no process, none wanted
+	errored                // no process, given up
+	waiting                // no process; the timer starts the next
+	spawning               // a process is being started
+	launching              // it runs but has not reported; the timer is listen_timeout
+	online                 // it runs; until it is ready the timer is listen_timeout
+	draining               // it finishes what it has; the timer is the drain limit
+	stopping               // it was asked to end; the timer is kill_timeout
+	killing                // SIGKILL was sent; the timer gives it up
+	clearing               // it ended by itself and what is left of it is being killed
+	stuck                  // it has survived SIGKILL
+	ended                  // the instance is no more
+)
+
+// phaseNames are all of them, by number.
+var phaseNames = [...]string{
+	"stopped", "errored", "waiting", "spawning", "launching", "online",
+	"draining", "stopping", "killing", "clearing", "stuck", "ended",
+}
+
+func (p phase) String() string { return phaseNames[p] }
+
+// state is the phase as users see it.
+func (p phase) state() app.State {
+	switch p {
+	case errored, stuck:
+		return app.Errored
+	case waiting:
+		return app.Waiting
+	case spawning, launching:
+		return app.Launching
+	case online:
+		return app.Online
+	case draining, stopping, killing, clearing:
+		return app.Stopping
+	}
+	return app.Stopped
+}
+
+// alive reports whether there is a process, or may be one in a moment.
+func (p phase) alive() bool { return p >= spawning && p <= stuck }
+
+// intent is what follows once the process is gone.
+type intent uint8
+
+const (
+	byRules   intent = iota // it ended by itself: the restart rules decide
+	thenStop                // nothing
+	thenStart               // a new process
+	thenEnd                 // the end of the instance
+)
+
+var intentNames = [...]string{"by the rules", "stop", "start", "end"}
+
+func (i intent) String() string { return intentNames[i] }
+
+// machine is the part of an instance that next decides on.
+type machine struct {
+	phase    phase
+	then     intent
+	ready    bool
+	late     bool // it was not ready within listen_timeout
+	asked    bool // the start under way is a command's, not a restart rule's
+	trial    bool // a successor on probation: it is not restarted
+	restarts int
+	unstable int           // fast failures in a row
+	delay    time.Duration // the last wait before a restart
+	exit     *app.Exit     // how the last process ended; not to be changed
+	reason   string
+}
+
+// transition is one call of next.
+type transition struct {
+	machine
+	policy
+	actions []action
+}
+
+// next says what a message does to an instance: its new state and what is to be
+// done. It is pure. A message that means nothing in a phase changes nothing. A
+// timer that was running stops when the phase changes, unless arm or keep is
+// among the actions.
+func next(m machine, msg message, p policy) (machine, []action) {
+	t := transition{machine: m, policy: p}
+	switch msg := msg.(type) {
+	case start:
+		t.onStart()
+	case resume:
+		if t.phase == stopped {
+			t.spawn(false)
+		}
+	case restart:
+		t.onRestart()
+	case stop:
+		t.onStop()
+	case remove:
+		t.onRemove()
+	case retire:
+		t.onRetire()
+	case promote:
+		if t.phase == online {
+			t.trial, t.restarts = false, msg.restarts
+			t.emit(app.EventReload, "")
+		}
+	case reset:
+		t.restarts, t.unstable, t.delay = 0, 0, 0
+	case started:
+		t.onStarted(msg)
+	case startFailed:
+		t.onStartFailed(msg)
+	case timeout:
+		t.onTimeout()
+	case Online:
+		if t.phase == launching {
+			t.comeUp()
+		}
+	case Ready:
+		t.onReady()
+	case Listening:
+		t.onListening()
+	case Exited:
+		t.onExited(msg)
+	case Gone:
+		t.onGone()
+	case Drained:
+		if t.phase == draining {
+			t.end(thenEnd)
+		}
+	}
+	return t.machine, t.actions
+}
+
+func (t *transition) act(v verb)          { t.actions = append(t.actions, action{verb: v}) }
+func (t *transition) arm(d time.Duration) { t.actions = append(t.actions, action{verb: arm, wait: d}) }
+func (t *transition) emit(e app.EventType, about string) {
+	t.actions = append(t.actions, action{verb: emit, event: e, detail: about})
+}
+
+// spawn starts a process. asked: by a command.
+func (t *transition) spawn(asked bool) {
+	t.phase, t.then, t.asked = spawning, byRules, asked
+	t.ready, t.late, t.reason = false, false, ""
+	t.act(spawn)
+}
+
+// afresh starts a process by command, with the past forgiven.
+func (t *transition) afresh() {
+	t.unstable, t.delay = 0, 0
+	t.spawn(true)
+}
+
+// end begins to end the process, for what follows then.
+func (t *transition) end(then intent) {
+	t.then = then
+	if t.killTimeout <= 0 {
+		t.kill()
+		return
+	}
+	t.phase = stopping
+	t.act(ask)
+	t.arm(t.killTimeout)
+}
+
+// kill ends the process the hard way.
+func (t *transition) kill() {
+	t.phase = killing
+	t.act(kill)
+	t.arm(t.killWait())
+}
+
+// down is the instance at rest.
+func (t *transition) down(p phase, reason string) {
+	t.phase, t.then, t.reason = p, byRules, reason
+	t.ready, t.late, t.delay = false, false, 0
+}
+
+// redirect changes what follows once the process is gone. The end of an instance
+// is final.
+func (t *transition) redirect(then intent) {
+	if t.then != thenEnd {
+		t.then = then
+	}
+}
+
+func (t *transition) onStart() {
+	switch t.phase {
+	case stopped, errored, waiting:
+		t.afresh()
+	case spawning:
+		if t.then == thenStop {
+			t.then = byRules
+		}
+	case stopping, killing, clearing:
+		t.redirect(thenStart)
+	case stuck:
+		t.redirect(thenStart)
+		t.kill()
+	}
+}
+
+func (t *transition) onRestart() {
+	switch t.phase {
+	case launching, online:
+		t.restarts++
+		t.end(thenStart)
+	case spawning:
+		// What is being started may have been overtaken by a new spec.
+		t.redirect(thenStart)
+	default:
+		t.onStart()
+	}
+}
+
+func (t *transition) onStop() {
+	switch t.phase {
+	case errored, waiting:
+		t.down(stopped, "")
+		t.emit(app.EventStop, "")
+	case launching, online:
+		t.end(thenStop)
+	case draining:
+		t.end(thenEnd)
+	case spawning, stopping, killing, clearing:
+		t.redirect(thenStop)
+	case stuck:
+		t.redirect(thenStop)
+		t.kill()
+	}
+}
+
+func (t *transition) onRemove() {
+	switch t.phase {
+	case stopped, errored, waiting:
+		t.down(ended, "")
+	case launching, online, draining:
+		t.end(thenEnd)
+	case spawning, stopping, killing, clearing:
+		t.then = thenEnd
+	case stuck:
+		t.then = thenEnd
+		t.kill()
+	}
+}
+
+func (t *transition) onRetire() {
+	switch t.phase {
+	case online:
+		t.phase, t.then = draining, thenEnd
+		t.act(drain)
+		t.arm(t.drainWait())
+	case draining:
+	default:
+		t.onRemove()
+	}
+}
+
+func (t *transition) onStarted(msg started) {
+	if t.phase != spawning {
+		return
+	}
+	if !msg.adopted {
+		t.emit(app.EventStart, "")
+	}
+	switch {
+	case t.then != byRules:
+		t.end(t.then)
+	case t.reports && !msg.online:
+		t.phase = launching
+		t.arm(t.listenTimeout)
+	default:
+		t.phase, t.ready = online, msg.ready
+		if !msg.adopted {
+			t.emit(app.EventOnline, "")
+		}
+		if t.await != nothing && !t.ready {
+			t.arm(t.listenTimeout)
+		}
+	}
+}
+
+func (t *transition) onStartFailed(msg startFailed) {
+	if t.phase != spawning {
+		return
+	}
+	t.exit = msg.exit
+	t.emit(app.EventExit, "")
+	if t.then != byRules {
+		t.follow()
+		return
+	}
+	if msg.permanent && t.asked {
+		t.down(errored, msg.exit.Error)
+		return
+	}
+	t.byRestartRules()
+}
+
+// comeUp takes the instance from launching to online.
+func (t *transition) comeUp() {
+	t.phase = online
+	t.act(keep)
+	t.emit(app.EventOnline, "")
+	if t.await == nothing && t.late {
+		t.late, t.reason = false, ""
+	}
+}
+
+func (t *transition) onReady() {
+	if t.phase == launching {
+		t.comeUp()
+	}
+	if t.phase != online || t.ready {
+		return
+	}
+	t.ready = true
+	if t.late {
+		t.late, t.reason = false, ""
+	}
+	t.emit(app.EventReady, "")
+}
+
+func (t *transition) onListening() {
+	if t.await != aMessage {
+		t.onReady()
+	} else if t.phase == launching {
+		t.comeUp()
+	}
+}
+
+func (t *transition) onExited(msg Exited) {
+	if t.phase < launching || t.phase > stuck || t.phase == clearing {
+		return
+	}
+	exit := msg.Exit
+	t.exit = &exit
+	t.emit(app.EventExit, exit.String())
+	switch t.phase {
+	case launching, online, draining:
+		t.phase = clearing // with draining, thenEnd stays
+		if msg.Left > 0 {
+			t.act(kill)
+		}
+		t.arm(t.killWait())
+	}
+}
+
+func (t *transition) onGone() {
+	if t.phase < launching || t.phase > stuck {
+		return
+	}
+	t.act(forget)
+	switch t.phase {
+	case launching, online, draining: // nobody has seen how it ended
+		t.exit = &app.Exit{Code: -1, Error: "ended unseen"}
+		t.emit(app.EventExit, t.exit.String())
+	case stuck:
+		if t.then == byRules || t.then == thenStart {
+			// It was given up long ago: it must not come back as a surprise.
+			t.down(errored, t.reason)
+			return
+		}
+	}
+	t.follow()
+}
+
+// follow goes on after the process is gone.
+func (t *transition) follow() {
+	switch t.then {
+	case byRules:
+		t.byRestartRules()
+	case thenStop:
+		t.down(stopped, "")
+		t.emit(app.EventStop, "")
+	case thenStart:
+		t.emit(app.EventRestart, "by command")
+		t.afresh()
+	case thenEnd:
+		t.down(ended, "")
+	}
+}
+
+// byRestartRules decides what follows a process that ended by itself.
+func (t *transition) byRestartRules() {
+	exit := t.exit
+	uptime := time.Duration(exit.Uptime)
+	fast := uptime < t.minUptime || exit.Error != ""
+	switch {
+	case t.trial:
+		t.down(errored, ending(exit))
+		return
+	case exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
+		t.unstable = 0
+		t.down(stopped, "")
+		return
+	case !t.autorestart:
+		t.down(stopped, "")
+		return
+	case fast:
+		t.unstable++
+	default:
+		t.unstable = 0
+	}
+	if fast && t.unstable >= t.maxRestarts {
+		reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), ending(exit))
+		t.down(errored, reason)
+		t.emit(app.EventOverlimit, reason)
+		return
+	}
+	t.delay = t.nextDelay(t.delay, uptime)
+	wait := t.delay
+	if exit.Error != "" {
+		wait = max(wait, startRetry)
+	}
+	t.ready, t.late, t.reason = false, false, ""
+	if wait > 0 {
+		t.phase, t.then = waiting, byRules
+		t.arm(wait)
+		return
+	}
+	t.again()
+}
+
+// again restarts by the rules.
+func (t *transition) again() {
+	t.restarts++
+	t.emit(app.EventRestart, t.exit.String())
+	t.spawn(false)
+}
+
+func (t *transition) onTimeout() {
+	switch t.phase {
+	case waiting:
+		t.again()
+	case launching, online:
+		if t.ready || t.late || (t.phase == online && t.await == nothing) {
+			return
+		}
+		t.late = true
+		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing())
+		t.emit(app.EventWarning, t.reason)
+	case draining:
+		t.emit(app.EventWarning, fmt.Sprintf("still busy after draining for %s", t.drainWait()))
+		t.end(thenEnd)
+	case stopping, clearing:
+		t.kill()
+	case killing:
+		t.phase = stuck
+		t.reason = fmt.Sprintf("still there %s after SIGKILL", t.killWait())
+		t.emit(app.EventWarning, t.reason)
+	}
+}
+
+// missing says what an instance lacks to be ready.
+func (t *transition) missing() string {
+	switch {
+	case t.phase == launching:
+		return "it has not come up"
+	case t.await == aMessage:
+		return "no 'ready' message"
+	}
+	return "it listens on nothing"
+}
+
+// ending says how a process ended, and how soon.
+func ending(e *app.Exit) string {
+	if e.Error != "" {
+		return e.Error
+	}
+	return e.String() + " after " + brief(time.Duration(e.Uptime))
+}
+
+// brief is a duration with no more digits than people read.
+func brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// count is "1 thing" or "2 things".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
