@@ -84,7 +84,7 @@ func newFakeHost(run func(Launch) program) *fakeHost {
 	}
 }
 
-// always1 runs the same program each time.
+// runs runs the same program each time.
 func runs(p program) func(Launch) program { return func(Launch) program { return p } }
 
 // runsInTurn runs one program after the other, the last one for ever.
@@ -300,6 +300,12 @@ func (h *fakeHost) alive() []*fakeProcess {
 	}
 	slices.SortFunc(list, func(a, b *fakeProcess) int { return a.pid - b.pid })
 	return list
+}
+
+// process is the oldest one of an instance.
+func (h *fakeHost) process(id int) *fakeProcess {
+	list := h.alive()
+	return list[slices.IndexFunc(list, func(p *fakeProcess) bool { return p.ID == id })]
 }
 
 // die ends a process as if by itself.
