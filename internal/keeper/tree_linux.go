@@ -1,0 +1,264 @@
+package keeper
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// snapshotAge is how long a look at the process table serves for signals: a burst
+// of them, as when everything is stopped, costs a few looks and not one each. What
+// is forked in between is found when its parent ends.
+const snapshotAge = 10 * time.Millisecond
+
+// settling is how long a process counts as busy with starting its helpers, so that
+// no look from before will do.
+const settling = 10 * snapshotAge
+
+// snapshot is who belonged to which tree when the process table was read.
+type snapshot struct {
+	at      time.Time
+	members map[*process][]member // the living ones but for the leader
+}
+
+// member is a process of somebody's tree. The start time tells it from a later
+// process with its number.
+type member struct {
+	pid, group int
+	start      uint64
+}
+
+// stat is what we want of /proc/PID/stat.
+type stat struct {
+	parent, group, session int
+	start                  uint64
+	dead                   bool
+	owner                  *process
+	resolved               bool
+}
+
+// scan reads the process table, adopts orphans that are new, and returns who
+// belongs to whom. dead are children of ours that wait to be reaped.
+func (c *children) scan() (s *snapshot, dead []int, err error) {
+	pids, err := processIDs()
+	if err != nil {
+		return nil, nil, err
+	}
+	s = &snapshot{at: time.Now(), members: map[*process][]member{}}
+	table := make(map[int]*stat, max(0, len(pids)-len(c.leaders)))
+	for _, pid := range pids {
+		if c.leaders[pid] != nil || pid == c.self {
+			continue
+		}
+		st, ok := readStat(pid)
+		if !ok {
+			continue
+		}
+		if st.dead {
+			if st.parent == c.self {
+				dead = append(dead, pid)
+			}
+			continue
+		}
+		table[pid] = &st
+	}
+	for pid, st := range table {
+		if p := c.owner(table, pid, 0); p != nil {
+			s.members[p] = append(s.members[p], member{pid: pid, group: st.group, start: st.start})
+		}
+	}
+	c.last = s
+	return s, dead, nil
+}
+
+// owner works out to whose tree a process belongs: that of its session, as long as
+// we hold the number, that which we found out when it came to us, or that of its
+// parent.
+func (c *children) owner(table map[int]*stat, pid, depth int) *process {
+	if p := c.leaders[pid]; p != nil {
+		return p
+	}
+	st := table[pid]
+	// The table is not read at one moment: where numbers changed hands meanwhile,
+	// there might be a circle.
+	const maxDepth = 1000
+	if st == nil || st.resolved || depth > maxDepth {
+		if st == nil {
+			return nil
+		}
+		return st.owner
+	}
+	st.resolved = true
+	switch {
+	case c.leaders[st.session] != nil:
+		st.owner = c.leaders[st.session]
+	case c.leaders[st.group] != nil:
+		st.owner = c.leaders[st.group]
+	case st.parent == c.self:
+		p, known := c.orphans[pid]
+		if !known {
+			p = c.byMarker(pid)
+		}
+		st.owner = p
+	default:
+		// A parent that is younger than its child has only got the number.
+		if parent := table[st.parent]; parent == nil || parent.start <= st.start {
+			st.owner = c.owner(table, st.parent, depth+1)
+		}
+	}
+	if st.parent == c.self {
+		c.orphans[pid] = st.owner
+	}
+	return st.owner
+}
+
+// byMarker looks into the environment of an orphan.
+func (c *children) byMarker(pid int) *process {
+	environ, err := os.ReadFile(procPath(pid, "environ"))
+	if err != nil { // another user's, or gone
+		return nil
+	}
+	for len(environ) > 0 {
+		var variable []byte
+		variable, environ, _ = bytes.Cut(environ, []byte{0})
+		if key, ok := bytes.CutPrefix(variable, []byte(c.marker)); ok {
+			return c.byKey[string(key)]
+		}
+	}
+	return nil
+}
+
+// signal sends sig to a process or its tree. Errors: ErrGone, an errno.
+func (c *children) signal(key string, sig syscall.Signal, scope Scope) error {
+	p := c.byKey[key]
+	switch {
+	case p == nil || p.Gone || scope == Leader && p.Exit != nil:
+		return ErrGone
+	case scope == Tree:
+		return c.signalTree(p, sig)
+	}
+	p.killed = p.killed || sig == unix.SIGKILL
+	return kill(p.PID, sig)
+}
+
+// signalTree reaches the process group at once and the others one by one.
+func (c *children) signalTree(p *process, sig syscall.Signal) error {
+	if sig == unix.SIGKILL {
+		p.killed, p.doomed = true, true
+	}
+	var scanErr error
+	if c.last == nil || time.Since(c.last.at) > snapshotAge || c.last.at.Sub(p.Started) < settling {
+		_, _, scanErr = c.scan() // before the first dies and its children lose their parent
+	}
+	err := kill(-p.PID, sig) // not reaped: the number is the group's
+	c.signalMembers(p, sig)
+	return errors.Join(err, scanErr)
+}
+
+// signalMembers signals those of the tree that are not in the leader's group,
+// except those that have ended since they were seen.
+func (c *children) signalMembers(p *process, sig syscall.Signal) {
+	if c.last == nil {
+		return
+	}
+	for _, m := range c.last.members[p] {
+		if m.group != p.PID {
+			m.signal(sig)
+		}
+	}
+}
+
+// signal makes sure of the process through a pidfd: what that refers to cannot
+// change once its start time has been found to be the same.
+func (m member) signal(sig syscall.Signal) {
+	fd, err := unix.PidfdOpen(m.pid, 0)
+	if err != nil { // has ended
+		return
+	}
+	defer closeFD(fd)
+	if st, ok := readStat(m.pid); ok && st.start == m.start {
+		_ = unix.PidfdSendSignal(fd, sig, nil, 0) // ended now, or another user's
+	}
+}
+
+// kill signals a child of ours that is not reaped, or its group.
+func kill(pid int, sig syscall.Signal) error {
+	if err := unix.Kill(pid, sig); err != nil {
+		return fmt.Errorf("send %v to %d: %w", sig, pid, err)
+	}
+	return nil
+}
+
+func procPath(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
+
+// processIDs lists the process table.
+func processIDs() (pids []int, err error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("read process table: %w", err)
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("read process table: %w", err)
+	}
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// readStat reads /proc/PID/stat; false if there is no such process.
+func readStat(pid int) (stat, bool) {
+	fd, err := unix.Open(procPath(pid, "stat"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return stat{}, false
+	}
+	defer closeFD(fd)
+	var buf [1024]byte // 52 numbers and a name of at most 64 bytes
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return stat{}, false
+	}
+	return parseStat(buf[:n])
+}
+
+// parseStat reads the line of /proc/PID/stat. The name is in parentheses and may
+// hold any byte but zero, also parentheses and blanks.
+func parseStat(line []byte) (s stat, ok bool) {
+	i := bytes.LastIndexByte(line, ')')
+	if i < 0 {
+		return stat{}, false
+	}
+	var numbers [20]uint64 // fields 3 (the state) to 22
+	rest := bytes.TrimLeft(line[i+1:], " ")
+	var state byte
+	for f := range numbers {
+		var word []byte
+		word, rest, _ = bytes.Cut(rest, []byte{' '})
+		if len(word) == 0 {
+			return stat{}, false
+		}
+		if f == 0 {
+			state = word[0]
+			continue
+		}
+		for _, digit := range bytes.TrimPrefix(word, []byte{'-'}) {
+			numbers[f] = numbers[f]*10 + uint64(digit-'0')
+		}
+	}
+	const threads, start = 17, 19
+	return stat{
+		parent: int(numbers[1]), group: int(numbers[2]), session: int(numbers[3]), start: numbers[start],
+		// Where only the first thread has ended, the process lives.
+		dead: state == 'X' || state == 'Z' && numbers[threads] <= 1,
+	}, true
+}
