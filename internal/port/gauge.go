@@ -1,0 +1,211 @@
+package port
+
+import "time"
+
+// The stuck rule's numbers. Patience is measured: a healthy Node worker under full
+// load empties its queue within a few milliseconds, and 25 ms kept every request of
+// a run with a blocked worker below 40 ms.
+const (
+	// tick is how often queues that are not empty are looked at.
+	tick = 5 * time.Millisecond
+	// slowTick is the same while nothing can be done about them. It also delays the
+	// first look at the sets of other apps.
+	slowTick = 25 * time.Millisecond
+	// patience is how long a queue in rotation may be neither empty nor shrinking,
+	// over at least patienceLooks looks: on a machine so busy that we are late
+	// ourselves time alone says nothing.
+	patience      = 25 * time.Millisecond
+	patienceLooks = 5
+	// suspicion is the same for a slot out of rotation.
+	suspicion      = 10 * time.Millisecond
+	suspicionLooks = 2
+	// firstRest is how long a stuck slot rests before it is tried with one
+	// connection; each failed trial doubles it up to longestRest. So a blocked slot
+	// costs one connection a second a delay of some 12 ms.
+	firstRest   = 50 * time.Millisecond
+	longestRest = time.Second
+	// parole is how long a slot must have been back in rotation for its next rest to
+	// be a first one again.
+	parole = 5 * time.Second
+	// doubtFor is how long a slot that came back only because all were stuck is not
+	// trusted with the others' queues while it has not been seen to accept.
+	doubtFor = 100 * time.Millisecond
+)
+
+// standing is a slot's place in the rotation.
+type standing int
+
+const (
+	out     standing = iota // not wanted: its process does not listen yet, or not any more
+	in                      // gets its share
+	resting                 // stuck: gets nothing until its rest is over
+	trying                  // stuck: has got, or gets, exactly one connection
+)
+
+// gauge follows one slot's queue in a kernel group and applies the stuck rule to
+// it. It is pure: time and depths come in, and decisions go out.
+type gauge struct {
+	standing standing
+	depth    int
+	stalled  time.Time // since when the queue is neither empty nor shrinking; zero: it is not
+	looks    int       // how many looks have found that
+	looked   time.Time
+
+	rest  time.Duration // the last rest's length; zero: never rested, or long ago
+	until time.Time     // resting: its end; trying: when an empty queue means accepted; in: end of parole
+	doubt time.Time     // in: until when it is not trusted; zero: it is
+	taken bool          // trying: the one connection was dealt
+}
+
+// enter puts the slot into the rotation, or out of it, as its owner wishes.
+func (q *gauge) enter(wanted bool) {
+	depth := q.depth
+	*q = gauge{depth: depth}
+	if wanted {
+		q.standing = in
+	}
+}
+
+// look takes the depth of the queue at a moment.
+func (q *gauge) look(depth int, now time.Time) {
+	before := q.depth
+	q.depth = depth
+	switch {
+	case depth == 0:
+		q.stalled, q.looks = time.Time{}, 0
+	case q.stalled.IsZero() || depth < before:
+		q.stalled, q.looks = now, 0
+	case now.Sub(q.looked) > tick/2: // two looks in a row are one
+		q.looks++
+	default:
+		return
+	}
+	q.looked = now
+	if depth < before || !q.doubt.IsZero() && now.After(q.doubt) && depth == 0 {
+		q.doubt = time.Time{} // it accepts
+	}
+}
+
+// stuck reports whether the queue has not moved for too long.
+func (q *gauge) stuck(now time.Time) bool {
+	wait, looks := suspicion, suspicionLooks
+	if q.standing == in {
+		wait, looks = patience, patienceLooks
+	}
+	return !q.stalled.IsZero() && q.looks >= looks && now.Sub(q.stalled) >= wait
+}
+
+// decision is what judge wants done, by the index of the gauge. The rotation is
+// what the gauges' standing says afterwards, and is published first.
+type decision struct {
+	flush    []int // move these queues to the slots in rotation
+	try      int   // give this slot the next connection; -1: none
+	cancel   bool  // take back the last try
+	back     []int // are back in rotation now
+	waiting  bool  // there are connections that nobody has accepted
+	hopeless bool  // nothing can be done about them
+	again    time.Time
+}
+
+// moved tells that the queue was moved away.
+func (q *gauge) moved() { q.depth, q.stalled, q.looks = 0, time.Time{}, 0 }
+
+// judge applies the rule to the slots of one group after a look at each. Pending
+// says that the connection for the slot that is trying has not come yet.
+func judge(slots []*gauge, pending bool, now time.Time) decision {
+	d := decision{try: -1}
+	var healthy, busyTrying bool
+	for _, q := range slots {
+		d.waiting = d.waiting || q.depth > 0
+		healthy = healthy || q.standing == in && q.doubt.IsZero() && !q.stuck(now)
+		busyTrying = busyTrying || q.standing == trying
+	}
+	if !healthy {
+		d.hopeless = d.waiting
+		return d.allIn(slots, now)
+	}
+	for i, q := range slots {
+		switch {
+		case q.standing == out:
+			if q.stuck(now) {
+				d.flush = append(d.flush, i)
+			}
+		case q.standing == in && q.stuck(now):
+			if now.After(q.until) {
+				q.rest = 0
+			}
+			q.lieDown(now)
+			d.flush = append(d.flush, i)
+		case q.standing == resting && q.stuck(now): // a handshake that had begun before
+			d.flush = append(d.flush, i)
+		case q.standing == resting && !now.Before(q.until) && q.depth == 0 && !busyTrying:
+			q.standing, q.taken, busyTrying = trying, false, true
+			d.try = i
+			q.until = now.Add(suspicion)
+		case q.standing == trying && q.stuck(now):
+			q.lieDown(now)
+			d.flush = append(d.flush, i)
+			d.cancel = d.cancel || pending
+		case q.standing == trying && !q.taken && !pending:
+			q.taken = true
+			q.until = now.Add(suspicion)
+		case q.standing == trying && q.taken && q.depth == 0 && !now.Before(q.until):
+			q.standing = in
+			q.until = now.Add(parole)
+			d.back = append(d.back, i)
+		}
+		d.plan(q, now)
+	}
+	return d
+}
+
+// lieDown begins a rest.
+func (q *gauge) lieDown(now time.Time) {
+	q.rest = min(max(2*q.rest, firstRest), longestRest)
+	q.standing = resting
+	q.until = now.Add(q.rest)
+	q.doubt = time.Time{}
+}
+
+// allIn is the answer when no slot is known to accept: a rotation without slots
+// would be worse than one of stuck slots. Those that come back are in doubt, or
+// the queues would go round between them.
+func (d decision) allIn(slots []*gauge, now time.Time) decision {
+	for i, q := range slots {
+		switch q.standing {
+		case trying:
+			d.cancel = true
+		case resting:
+		default:
+			continue
+		}
+		q.standing = in
+		q.until = now.Add(parole)
+		q.doubt = now.Add(doubtFor)
+		d.back = append(d.back, i)
+	}
+	return d
+}
+
+// plan notes when the slot must be judged again although no queue calls for it.
+func (d *decision) plan(q *gauge, now time.Time) {
+	var at time.Time
+	switch {
+	case q.standing == resting:
+		at = q.until
+		if !at.After(now) { // waits for its turn, or for its queue to be moved
+			at = now.Add(suspicion)
+		}
+	case q.standing == trying && q.taken:
+		at = now.Add(tick)
+	case q.standing == trying:
+		// The connection may come at once or next week. If it is not accepted, its
+		// queue calls; this is only to see soon that it was.
+		at = now.Add(min(max(now.Sub(q.until), 4*tick), longestRest))
+	default:
+		return
+	}
+	if d.again.IsZero() || at.Before(d.again) {
+		d.again = at
+	}
+}

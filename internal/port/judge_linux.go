@@ -1,0 +1,73 @@
+package port
+
+import "time"
+
+// judge applies the stuck rule to all groups, and returns when it must be applied
+// again although the watch does not ask for it; zero: never.
+func (s *Set) judge(now time.Time) (again time.Time) {
+	var busy, hopeless bool
+	for _, g := range s.groups {
+		if g.dispatch == nil || len(g.lanes) < 2 {
+			continue
+		}
+		d := s.judgeGroup(g, now)
+		busy = busy || d.waiting && !d.hopeless
+		hopeless = hopeless || d.hopeless
+		if !d.again.IsZero() && (again.IsZero() || d.again.Before(again)) {
+			again = d.again
+		}
+	}
+	s.watcher.slow.Store(hopeless && !busy)
+	return again
+}
+
+func (s *Set) judgeGroup(g *Group, now time.Time) decision {
+	gauges := make([]*gauge, len(g.lanes))
+	for i, l := range g.lanes {
+		gauges[i] = &l.gauge
+		l.gauge.look(s.depth(l), now)
+	}
+	d := judge(gauges, g.dispatch.Waiting(), now)
+	if d.cancel {
+		g.dispatch.Cancel()
+	}
+	g.publish()
+	for _, i := range d.flush {
+		l := g.lanes[i]
+		s.flush(g, l)
+		if !l.told && l.gauge.rest >= 4*firstRest { // shorter ones are everyday life
+			l.told = true
+			s.o.Log("slot %d of %s does not accept connections; the others get them", l.slot(), g.addr)
+		}
+	}
+	for _, i := range d.back {
+		if l := g.lanes[i]; l.told {
+			l.told = false
+			s.o.Log("slot %d of %s is back in rotation", l.slot(), g.addr)
+		}
+	}
+	if d.try >= 0 {
+		g.dispatch.Once(g.lanes[d.try].number)
+	}
+	return d
+}
+
+// depth returns how many connections wait for a lane. A queue that the watch did
+// not find is empty, and is not asked. One under suspicion is: it can be tried and
+// judged between two looks of the watch.
+func (s *Set) depth(l *lane) int {
+	found := l.sign != nil && l.sign.found()
+	if !found && l.gauge.standing < resting {
+		return 0
+	}
+	waiting, _, err := queue(l.fd)
+	if err != nil {
+		return 0
+	}
+	if found && waiting == 0 && !listening(l.fd) {
+		// Its program has shut it down, which the watch would find again and again.
+		// It leaves the rotation by itself; heal brings it back.
+		s.unwatch(l)
+	}
+	return waiting
+}

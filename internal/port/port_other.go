@@ -1,0 +1,69 @@
+//go:build !linux
+
+package port
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+var errLinux = fmt.Errorf("sharing a port needs Linux: %w", errors.ErrUnsupported)
+
+// Group is the sockets behind one address.
+type Group struct {
+	addr   net.Addr
+	kernel bool
+	reason string
+}
+
+// Set is the addresses of one app.
+type Set struct{}
+
+// Watch notices queues that are not empty.
+type Watch struct{}
+
+// NewWatch returns errors.ErrUnsupported.
+func NewWatch() (*Watch, error) { return nil, errLinux }
+
+// Close does nothing.
+func (*Watch) Close() error { return nil }
+
+// NewSet returns errors.ErrUnsupported.
+func NewSet(o Options) (*Set, error) {
+	var errs []error
+	for _, saved := range o.Saved {
+		if saved.File != nil {
+			errs = append(errs, saved.File.Close())
+		}
+	}
+	return nil, errors.Join(append(errs, errLinux)...)
+}
+
+// Open returns errors.ErrUnsupported.
+func (*Set) Open(a Address, _ int) (*Listener, error) { return nil, wrap(a, errLinux) }
+
+// Adopt returns errors.ErrUnsupported.
+func (*Set) Adopt(_ *os.File, _, _ int) (*Listener, error) { return nil, errLinux }
+
+// Use does nothing.
+func (*Set) Use(int, bool) {}
+
+// Leave does nothing.
+func (*Set) Leave(*Group, int) {}
+
+// Release does nothing.
+func (*Set) Release(int) {}
+
+// Queue returns nothing.
+func (*Set) Queue() []Depth { return nil }
+
+// Close does nothing.
+func (*Set) Close() error { return nil }
+
+// Probe says that it needs Linux.
+func Probe() Support { return Support{Reason: errLinux.Error()} }
+
+// WhoHas returns "": it reads /proc.
+func WhoHas(Address) string { return "" }

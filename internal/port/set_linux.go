@@ -1,0 +1,272 @@
+package port
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Set is the addresses of one app. Its methods may be called from many goroutines;
+// one goroutine of its own owns all that is behind them.
+type Set struct {
+	o     Options
+	calls chan func()
+	quit  chan struct{} // closed by Close
+	done  chan struct{} // closed when the goroutine has ended
+	once  sync.Once
+
+	// What follows belongs to the goroutine.
+
+	groups  map[Address]*Group
+	next    int // the next group's number
+	watcher *watcher
+	own     *Watch // made for this set alone
+}
+
+// NewSet returns a set, empty or with what an earlier daemon had opened. It starts
+// a goroutine that Close ends. Errors: none on Linux; what cannot be taken over is
+// logged and dropped, and its processes go on with the sockets they have.
+func NewSet(o Options) (*Set, error) {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	s := &Set{
+		o: o, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
+		groups: map[Address]*Group{}, watcher: newWatcher(),
+	}
+	s.restore()
+	go s.run()
+	return s, nil
+}
+
+// run owns the groups.
+func (s *Set) run() {
+	defer close(s.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case call := <-s.calls:
+			call()
+			continue
+		case <-s.watcher.ticks:
+		case <-timer.C:
+		}
+		if again := s.judge(time.Now()); !again.IsZero() {
+			timer.Reset(max(time.Until(again), 0))
+		}
+	}
+}
+
+// do runs f in the set's goroutine and waits for it.
+func (s *Set) do(f func()) error {
+	finished := make(chan struct{})
+	select {
+	case s.calls <- func() { f(); close(finished) }:
+		<-finished
+		return nil
+	case <-s.quit:
+		return ErrClosed
+	}
+}
+
+// Open returns the slot's place at an address: the first call binds the address
+// and lets it listen, later ones find the group. The slot gets no share of a kernel
+// group's connections before Use. Errors: ErrClosed, and what the kernel says, as a
+// syscall.Errno that errors.As finds.
+func (s *Set) Open(a Address, slot int) (l *Listener, err error) {
+	if e := s.do(func() { l, err = s.open(a, slot) }); e != nil {
+		err = e
+	}
+	if err != nil {
+		return nil, wrap(a, err)
+	}
+	return l, nil
+}
+
+func (s *Set) open(a Address, slot int) (*Listener, error) {
+	if slot < 0 {
+		return nil, syscall.EINVAL
+	}
+	g := s.groups[a.key()]
+	if g == nil {
+		var err error
+		if g, err = s.found(a, slot); err != nil {
+			return nil, err
+		}
+		return g.listener(g.lanes[0])
+	}
+	l := g.lane(g.laneOf(slot))
+	if l == nil {
+		l, err := s.join(g, slot, a.backlog())
+		if err != nil {
+			return nil, err
+		}
+		return g.listener(l)
+	}
+	if _, ok := l.slots[slot]; !ok {
+		l.slots[slot] = false
+		if err := s.keepLane(g, l, false); err != nil {
+			delete(l.slots, slot)
+			return nil, err
+		}
+	}
+	return g.listener(l)
+}
+
+func (g *Group) listener(l *lane) (*Listener, error) {
+	f, err := fileOf(l.fd, g.addr.Network()+" "+g.addr.String())
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{Group: g, File: f}, nil
+}
+
+// Adopt puts a program's own TCP socket into the group of its address, as the
+// slot's, and lets it listen with the backlog. The socket is bound and, for a
+// kernel group, has SO_REUSEPORT set since before it was bound. f stays the
+// caller's; the set holds a duplicate, and lets go of the slot's earlier socket.
+// Errors: ErrHeld, ErrClosed, a syscall.Errno.
+func (s *Set) Adopt(f *os.File, slot, backlog int) (l *Listener, err error) {
+	if e := s.do(func() { l, err = s.adopt(f, slot, backlog) }); e != nil {
+		err = e
+	}
+	return l, err
+}
+
+// Use puts the slot into the rotation of all its kernel groups, from the moment
+// its process listens, or out of it. When it leaves, what waits in its queue moves
+// to the others in rotation; if there are none, it stays for the slot's successor.
+func (s *Set) Use(slot int, on bool) {
+	_ = s.do(func() { // a closed set has no rotation
+		for _, g := range s.groups {
+			s.use(g, slot, on)
+		}
+	})
+}
+
+// Leave ends the slot's part in a group that Open returned: its process does not
+// listen there any more. The last slot closes the group.
+func (s *Set) Leave(g *Group, slot int) {
+	_ = s.do(func() { // a closed set has left everything
+		if s.groups[g.asked.key()] == g {
+			s.report(s.leave(g, slot))
+		}
+	})
+}
+
+// Release ends the slot's part in all groups: it is no longer wanted.
+func (s *Set) Release(slot int) {
+	_ = s.do(func() { // a closed set has left everything
+		for _, g := range s.groups {
+			s.report(s.leave(g, slot))
+		}
+	})
+}
+
+func (s *Set) report(err error) {
+	if err != nil {
+		s.o.Log("close a port: %v", err)
+	}
+}
+
+// Queue returns how many connections wait, for TCP, by address and slot.
+func (s *Set) Queue() (depths []Depth) {
+	_ = s.do(func() { // nothing waits at a closed set
+		for _, g := range s.groups {
+			if g.asked.Network == "unix" || isUDP(g.asked) {
+				continue
+			}
+			for _, l := range g.lanes {
+				d := Depth{Slot: -1, Address: g.addr.String()}
+				if g.kernel {
+					d.Slot = l.slot()
+				}
+				var err error
+				if d.Waiting, d.Limit, err = queue(l.fd); err == nil {
+					depths = append(depths, d)
+				}
+			}
+		}
+	})
+	slices.SortFunc(depths, func(a, b Depth) int {
+		if c := strings.Compare(a.Address, b.Address); c != 0 {
+			return c
+		}
+		return a.Slot - b.Slot
+	})
+	return depths
+}
+
+// Close lets everything go, in the Store too: nobody listens any more but the
+// processes that still hold a socket.
+func (s *Set) Close() error {
+	var errs []error
+	s.once.Do(func() {
+		close(s.quit)
+		<-s.done
+		for _, g := range s.groups {
+			errs = append(errs, s.shut(g))
+		}
+		if s.own != nil {
+			errs = append(errs, s.own.Close())
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// Probe finds out what works here by doing it once, on the loopback interface.
+func Probe() Support {
+	s, err := NewSet(Options{Policy: RoundRobin})
+	if err != nil {
+		return Support{Reason: err.Error()}
+	}
+	support := s.probe()
+	if err := s.Close(); err != nil {
+		return Support{Reason: err.Error()}
+	}
+	return support
+}
+
+func (s *Set) probe() Support {
+	var g *Group
+	for slot := range 2 {
+		l, err := s.Open(Address{Network: "tcp4", Host: "127.0.0.1"}, slot)
+		if err != nil {
+			return Support{Reason: err.Error()}
+		}
+		if err := l.File.Close(); err != nil {
+			return Support{Reason: err.Error()}
+		}
+		g = l.Group
+		if !g.kernel {
+			return Support{Reason: g.reason}
+		}
+		s.Use(slot, true)
+	}
+	for range 4 {
+		fd, err := newSocket(unix.AF_INET, unix.SOCK_STREAM)
+		if err != nil {
+			return Support{Reason: err.Error()}
+		}
+		defer unix.Close(fd)
+		// On the loopback interface the connection is queued before this returns.
+		if err := unix.Connect(fd, g.bound); err != nil && !errors.Is(err, syscall.EINPROGRESS) {
+			return Support{Kernel: true, Reason: "not tried: " + err.Error()}
+		}
+	}
+	for _, d := range s.Queue() {
+		if d.Waiting != 2 {
+			return Support{Reason: "the kernel does not deal connections out in turn"}
+		}
+	}
+	return Support{Kernel: true, Reason: "4 connections were dealt to 2 sockets in turn"}
+}
