@@ -62,7 +62,7 @@ type conn struct {
 type handedOver struct {
 	unacked []*conn
 	fifo    []sentHandle // NODE_HANDLE_ACK and NACK come in this order
-	slow    bool         // the last acknowledgement was
+	quick   bool         // the last acknowledgement was
 	stale   bool         // acknowledgements of what an earlier daemon sent may still come
 }
 
@@ -181,7 +181,7 @@ func (h *holder) mayHave(n int, now time.Time) bool {
 	if h.w.st.Out || len(h.w.ch.queue) > 0 || now.Before(h.refused) {
 		return false
 	}
-	return n == 0 || !h.w.handed.slow && now.Sub(h.w.handed.unacked[0].sent) <= quickAck
+	return n == 0 || h.w.handed.quick && now.Sub(h.w.handed.unacked[0].sent) <= quickAck
 }
 
 func (h *holder) refuse(now time.Time) {
@@ -218,7 +218,7 @@ func (w *Worker) acknowledged(seq int64, accepted bool) {
 	for len(w.handed.fifo) > 0 && w.handed.fifo[0].seq <= seq {
 		w.handed.fifo = slices.Delete(w.handed.fifo, 0, 1)
 	}
-	w.handed.slow = w.p.loop.now.Sub(c.sent) > quickAck
+	w.handed.quick = w.p.loop.now.Sub(c.sent) <= quickAck
 	h := w.holder(c.key)
 	switch {
 	case accepted:

@@ -322,6 +322,18 @@ func (s *sockets) Open(r Request) (*Socket, error) {
 	}}, nil
 }
 
+func (s *sockets) requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.asked...)
+}
+
+func (s *sockets) closes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
 func (s *sockets) Close() {
 	for _, f := range s.open {
 		f.Close()

@@ -1,4 +1,0 @@
-package nodeipc
-
-func daemonMain() error  { return nil }
-func primaryMain() error { return nil }
