@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
+)
+
+// targetWords is what the help of every command says about its targets.
+const targetWords = `A target is an id, a name, a namespace, "all", or a /regular expression/ on the
+name. If one of several means nothing, nothing is done.`
+
+// action builds a command that acts on targets and prints what came of it.
+func (c *cli) action(cmd *cobra.Command, act func(context.Context, api.TargetsRequest) (api.ActionReply, error),
+	request *api.TargetsRequest, tell func([]app.Status),
+) *cobra.Command {
+	cmd.Long += "\n" + targetWords
+	cmd.Args = atLeast(1, "one target or more: an id, a name or all")
+	cmd.ValidArgsFunction = c.completeTargets
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		q := api.TargetsRequest{Targets: args}
+		if request != nil {
+			q.Parallel = request.Parallel
+		}
+		reply, err := act(cmd.Context(), q)
+		return c.done(reply, err, tell)
+	}
+	return cmd
+}
+
+// done prints what an action has led to, also if it failed on the way.
+func (c *cli) done(reply api.ActionReply, err error, tell func([]app.Status)) error {
+	if tell == nil || err != nil {
+		tell = c.list
+	}
+	if len(reply.Instances) > 0 {
+		tell(reply.Instances)
+	}
+	for _, w := range reply.Warnings {
+		c.warn(w)
+	}
+	if e, ok := errors.AsType[*api.Error](err); ok && (e.Code == api.CodeStartFailed || e.Code == api.CodeReloadFailed) {
+		c.lastWords(reply.Instances)
+	}
+	return err
+}
+
+// lastWords prints what the first instance that failed wrote to stderr.
+func (c *cli) lastWords(list []app.Status) {
+	for i := range list {
+		s := &list[i]
+		if s.LastExit == nil || s.LastExit.Wanted || len(s.LastExit.Stderr) == 0 || c.silent {
+			continue
+		}
+		for _, line := range s.LastExit.Stderr {
+			c.printf("%s %s\n", c.look.paint(red, fmt.Sprintf("%d|%s |", s.ID, s.Name)), oneLine(line))
+		}
+		return
+	}
+}
+
+// names lists instances by app: "api (0, 1), worker (2)".
+func names(list []app.Status) string {
+	var order []string
+	ids := map[string][]string{}
+	for i := range list {
+		s := &list[i]
+		if !slices.Contains(order, s.Name) {
+			order = append(order, s.Name)
+		}
+		ids[s.Name] = append(ids[s.Name], fmt.Sprint(s.ID))
+	}
+	for i, name := range order {
+		order[i] = name + " (" + strings.Join(ids[name], ", ") + ")"
+	}
+	return strings.Join(order, ", ")
+}
+
+// tell prints one line about what was acted on.
+func (c *cli) tell(verb string) func([]app.Status) {
+	return func(list []app.Status) { c.say("%s %s", verb, names(list)) }
+}
+
+func (c *cli) stopCommand() *cobra.Command {
+	return c.action(&cobra.Command{
+		Use:   "stop target...",
+		Short: "Stop instances; they stay in the list",
+		Long: `stop sends the app's stop signal (--kill-signal), waits until the process and its
+descendants have ended, and ends by force what is left after --kill-timeout. The
+instances stay in the list; start or restart brings them back.`,
+		Example: `  pace stop api
+  pace stop 0 1 2
+  pace stop '/^test-/'
+  pace stop all`,
+	}, c.client.Stop, nil, nil)
+}
+
+func (c *cli) restartCommand() *cobra.Command {
+	return c.action(&cobra.Command{
+		Use:   "restart target...",
+		Short: "Stop and start instances",
+		Long: `restart stops instances and starts them again, also those that were stopped or
+errored. Requests may fail meanwhile; reload replaces instances without that.`,
+		Example: `  pace restart api
+  pace restart all`,
+	}, c.client.Restart, nil, nil)
+}
+
+func (c *cli) reloadCommand() *cobra.Command {
+	var q api.TargetsRequest
+	cmd := c.action(&cobra.Command{
+		Use:   "reload target...",
+		Short: "Replace instances without a failed request",
+		Long: `reload starts the new release of each instance beside the old one, waits until it
+is ready, and only then lets the old one finish its requests and end. If the new
+one crashes, hangs or listens elsewhere, the old ones keep serving and reload
+fails saying why.`,
+		Example: `  pace reload api
+  pace reload api --parallel 4    # four instances at a time
+  pace reload all`,
+	}, c.client.Reload, &q, nil)
+	cmd.Flags().IntVar(&q.Parallel, "parallel", 0, "`count` of instances of an app to replace at once (default 0: the daemon decides)")
+	return cmd
+}
+
+func (c *cli) deleteCommand() *cobra.Command {
+	return c.action(&cobra.Command{
+		Use:     "delete target...",
+		Aliases: []string{"del"},
+		Short:   "Stop instances and forget them",
+		Long:    `delete stops instances and takes them out of the list. Their log files stay.`,
+		Example: `  pace delete api
+  pace delete all`,
+	}, c.client.Delete, nil, c.tell("deleted"))
+}
+
+func (c *cli) resetCommand() *cobra.Command {
+	return c.action(&cobra.Command{
+		Use:   "reset target...",
+		Short: "Set the restart counters to zero",
+		Long:  `reset sets the counters of restarts to zero. Nothing is restarted.`,
+		Example: `  pace reset api
+  pace reset all`,
+	}, c.client.Reset, nil, nil)
+}
+
+func (c *cli) flushCommand() *cobra.Command {
+	cmd := c.action(&cobra.Command{
+		Use:   "flush [target...]",
+		Short: "Empty log files",
+		Long:  `flush empties the log files of instances, of all if no target is given.`,
+		Example: `  pace flush
+  pace flush api`,
+	}, func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
+		if len(q.Targets) == 0 {
+			q.Targets = []string{"all"}
+		}
+		return c.client.Flush(ctx, q)
+	}, nil, c.tell("emptied the logs of"))
+	cmd.Args = atLeast(0, "")
+	return cmd
+}
+
+func (c *cli) scaleCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "scale app count",
+		Short: "Change the number of an app's instances",
+		Long: `scale starts or stops instances of an app until there are as many as wanted:
+a number, +N or -N for a difference, or max for one per CPU that can be used. The
+highest are stopped first. It is an error if there are that many already.`,
+		Example: `  pace scale api 4
+  pace scale api +2
+  pace scale api -1
+  pace scale api max`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("name an app and a count, e.g. `pace scale api 4`")
+			}
+			return nil
+		},
+		ValidArgsFunction: c.completeApps,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			reply, err := c.client.Scale(cmd.Context(), api.ScaleRequest{App: args[0], Instances: args[1]})
+			return c.done(reply, err, nil)
+		},
+	}
+}

@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"paceline/internal/api"
+)
+
+// Options are the surroundings of one command.
+type Options struct {
+	Args           []string // without the program's name
+	Stdout, Stderr io.Writer
+	Environ        []string // "KEY=value"
+	Dir            string   // the working directory; "" asks the system when it matters
+	Home           string   // Paceline's home folder, absolute
+	Exe            string   // absolute path of this program
+	Version        string
+
+	// Ensure starts keeper and daemon where there are none; it returns when their
+	// socket answers.
+	Ensure func(ctx context.Context, home, exe string) error
+	// Doctor tells what this system lets Paceline do, without a daemon.
+	Doctor func() []api.Check
+	// CPUs counts the CPUs that can be used; nil means one.
+	CPUs func() int
+	// Terminal tells whether w is a terminal, and how wide; nil means none is.
+	Terminal func(w io.Writer) (width int, ok bool)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// exitInterrupted is what shells report for a program that SIGINT ended.
+const exitInterrupted = 130
+
+// Run executes one command and returns the exit status: 0 if all went well, 1 if
+// not, with one line on Stderr that says why, or 130 if ctx ended before that.
+func Run(ctx context.Context, o Options) int {
+	c := newCLI(o)
+	err := c.run(ctx)
+	if flushErr := c.out.Flush(); err == nil && flushErr != nil {
+		err = fmt.Errorf("write the output: %w", flushErr)
+	}
+	c.client.Close()
+	c.local.Close()
+	c.tellVersion()
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, syscall.EPIPE): // who reads has seen enough
+		return 0
+	case errors.Is(err, errQuiet):
+		return 1
+	case ctx.Err() != nil:
+		return exitInterrupted
+	}
+	c.errorf("%s", explain(err))
+	return 1
+}
+
+// errQuiet ends a command with status 1 and without a word.
+var errQuiet = errors.New("")
+
+// cli is one command's execution.
+type cli struct {
+	Options
+	client *api.Client // starts a daemon if there is none
+	local  *api.Client // speaks only to one that is there
+	out    *bufio.Writer
+	look   look
+	silent bool
+}
+
+func newCLI(o Options) *cli {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CPUs == nil {
+		o.CPUs = func() int { return 1 }
+	}
+	if o.Terminal == nil {
+		o.Terminal = func(io.Writer) (int, bool) { return 0, false }
+	}
+	c := &cli{Options: o, out: bufio.NewWriterSize(o.Stdout, 32<<10), local: api.New(api.Options{Home: o.Home})}
+	with := api.Options{Home: o.Home}
+	if o.Ensure != nil {
+		with.Ensure = func(ctx context.Context) error {
+			if err := o.Ensure(ctx, o.Home, o.Exe); err != nil {
+				return fmt.Errorf("start the daemon: %w", err)
+			}
+			return nil
+		}
+	}
+	c.client = api.New(with)
+	c.look = c.newLook()
+	return c
+}
+
+// getenv returns the last value of a variable, which is the one that counts.
+func (o *Options) getenv(name string) string {
+	for i := len(o.Environ) - 1; i >= 0; i-- {
+		if value, ok := strings.CutPrefix(o.Environ[i], name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func (c *cli) run(ctx context.Context) error {
+	root := c.root()
+	args, err := normalise(root, c.Args)
+	if err != nil {
+		return err
+	}
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && cmd != root && !errors.Is(err, errQuiet) {
+		return fmt.Errorf("%s: %w", cmd.Name(), err)
+	}
+	return err
+}
+
+// printf writes to the output, whose errors come back when it is flushed.
+func (c *cli) printf(format string, a ...any) {
+	fmt.Fprintf(c.out, format, a...) //nolint:errcheck // bufio keeps the error for Flush
+}
+
+// say writes a message that --silent leaves out.
+func (c *cli) say(format string, a ...any) {
+	if !c.silent {
+		c.printf(format+"\n", a...)
+	}
+}
+
+// errorf writes one line to the error output.
+func (c *cli) errorf(format string, a ...any) {
+	fmt.Fprintln(c.Stderr, "pace: "+oneLine(fmt.Sprintf(format, a...))) //nolint:errcheck // there is nowhere left to say it
+}
+
+func (c *cli) warn(text string) { c.errorf("warning: %s", text) }
+
+// oneLine keeps a message of somebody else's to one printable line.
+func oneLine(text string) string {
+	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// explain adds what to do to errors that do not say it themselves.
+func explain(err error) string {
+	switch {
+	case errors.Is(err, api.ErrLost):
+		return err.Error() + "; see what has been done with `pace list`"
+	case errors.Is(err, api.ErrNoDaemon):
+		return err.Error() + "; `pace start` begins one"
+	}
+	return err.Error()
+}
+
+// tellVersion warns of a daemon of another version.
+func (c *cli) tellVersion() {
+	running := c.client.DaemonVersion()
+	if running == "" {
+		running = c.local.DaemonVersion()
+	}
+	if running != "" && running != c.Version {
+		c.errorf("daemon runs %s, this is %s: run \"pace update\"", running, c.Version)
+	}
+}
+
+// root builds the tree of commands.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pace",
+		Short: "Keep servers up, share their ports, reload them without a failed request",
+		Long: `pace keeps servers up: it restarts what crashes, runs several instances of a
+server on one port, and replaces them without a failed request.`,
+		Example: `  pace start server.js -i max     # a worker per CPU, one port
+  pace list                       # what runs, and what is wrong
+  pace reload server              # new code, no failed request
+  pace logs server                # follow its output`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE:              c.noCommand,
+	}
+	root.SetOut(c.out)
+	root.SetErr(c.out) // help only: our errors are printed by Run
+	root.SetFlagErrorFunc(flagError)
+	root.Version = c.Version
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().BoolP("version", "v", false, "print the version")
+	flags := root.PersistentFlags()
+	flags.BoolVarP(&c.silent, "silent", "s", false, "print errors only")
+	flags.BoolVar(&c.look.plain, "no-color", false, "no colours, no boxes; also by NO_COLOR or TERM=dumb")
+	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true}) // normalise makes --help of it
+	for _, g := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, cmd := range g.commands(c) {
+			cmd.GroupID = g.id
+			cmd.Flags().SortFlags = false
+			cmd.DisableFlagsInUseLine = true
+			if cmd.ValidArgsFunction == nil {
+				cmd.ValidArgsFunction = cobra.NoFileCompletions
+			}
+			root.AddCommand(cmd)
+		}
+	}
+	return root
+}
+
+// noCommand answers a pace without a command.
+func (c *cli) noCommand(cmd *cobra.Command, _ []string) error {
+	if err := cmd.Help(); err != nil {
+		return err
+	}
+	return errQuiet // as PM2: usage, status 1
+}

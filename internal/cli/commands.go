@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// commandGroup is a heading of the help.
+type commandGroup struct {
+	id, title string
+	commands  func(c *cli) []*cobra.Command
+}
+
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
+				c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+			}
+		}},
+		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+			}
+		}},
+		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
+			}
+		}},
+	}
+}
+
+// laterCommands are PM2's commands that this version does not have.
+func laterCommands() []string {
+	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
+		deploy dump ecosystem env expose forward get id imonit init inspect install install-otel link login
+		logout logrotate module:generate module:install module:uninstall module:update monit monitor multiset
+		open package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
+		resurrect save send sendSignal serve set slist startOrGracefulReload startOrReload startOrRestart
+		startup sysinfos trigger uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+}
+
+// laterFlags are PM2's options that this version does not have.
+func laterFlags() []string {
+	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring disable-logs
+		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env format fresh gid
+		highlight hp ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
+		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support spa
+		timestamp trace uid update-env user v8 wait-ip watch watch-delay write`)
+}
+
+// unknownCommand says what is wrong with a first word that is no command.
+func unknownCommand(root *cobra.Command, word string) error {
+	if slices.Contains(laterCommands(), word) {
+		return fmt.Errorf("%s is a command of PM2's that is not there yet; `pace help` lists those that are", word)
+	}
+	if near := nearest(root, word); near != "" {
+		return fmt.Errorf("unknown command %q; did you mean `pace %s`?", word, near)
+	}
+	if strings.ContainsAny(word, "./ ") {
+		return fmt.Errorf("unknown command %q; to run it: `pace start %s`", word, word)
+	}
+	return fmt.Errorf("unknown command %q; `pace help` lists all", word)
+}
+
+// nearest returns the command that word may be a slip of, or "".
+func nearest(root *cobra.Command, word string) string {
+	best, distance := "", min(3, len(word)) // two letters wrong at most, and not all of them
+	for _, cmd := range root.Commands() {
+		if cmd.Hidden {
+			continue
+		}
+		for _, name := range append([]string{cmd.Name()}, cmd.Aliases...) {
+			d := edits(strings.ToLower(word), name)
+			if len(word) > 2 && strings.HasPrefix(name, word) {
+				d = 1
+			}
+			if d < distance {
+				best, distance = name, d
+			}
+		}
+	}
+	return best
+}
+
+// edits counts the letters to insert, delete or change that make b of a.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// flagError says what is wrong with an option, in words of ours.
+func flagError(cmd *cobra.Command, err error) error {
+	text := err.Error()
+	help := "; `" + strings.TrimSpace(cmd.CommandPath()) + " --help` lists all"
+	if name, ok := strings.CutPrefix(text, "unknown flag: --"); ok {
+		name, _, _ = strings.Cut(name, "=")
+		if slices.Contains(laterFlags(), name) {
+			return fmt.Errorf("--%s is an option of PM2's that is not there yet%s", name, help)
+		}
+		return fmt.Errorf("unknown option --%s%s", name, help)
+	}
+	if rest, ok := strings.CutPrefix(text, "unknown shorthand flag: "); ok {
+		if _, word, ok := strings.Cut(rest, " in "); ok {
+			rest = word
+		}
+		return fmt.Errorf("unknown option %s%s", rest, help)
+	}
+	if rest, ok := strings.CutPrefix(text, "flag needs an argument: "); ok {
+		if _, word, ok := strings.Cut(rest, " in "); ok {
+			rest = word
+		}
+		return fmt.Errorf("option %s needs a value%s", rest, help)
+	}
+	return errors.New(text + help)
+}
+
+// atLeast asks for n words, which what names.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < n {
+			return errors.New("name " + what)
+		}
+		for _, a := range args {
+			if a == "" {
+				return errors.New("an empty word names nothing")
+			}
+		}
+		return nil
+	}
+}
+
+// noWords refuses arguments.
+func noWords(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("takes no arguments, but got %q", args[0])
+	}
+	return nil
+}

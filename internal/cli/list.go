@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
+)
+
+func (c *cli) listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list [target...]",
+		Aliases: []string{"ls", "l", "ps", "status"},
+		Short:   "List instances, and what is wrong with them",
+		Long: `list prints a line for each instance, by id. On a terminal it is a table with
+colours, which leaves out columns where there is no room; elsewhere it is aligned
+text with "-" for what there is not, whose last column says what is wrong.`,
+		Example: `  pace list
+  pace list api                   # only that app
+  pace list | awk '$6 == "errored"'`,
+		ValidArgsFunction: c.completeTargets,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := c.client.Instances(cmd.Context(), api.InstancesQuery{Targets: args, Brief: true})
+			if err != nil {
+				return err
+			}
+			c.list(list)
+			if len(list) == 0 && c.look.terminal {
+				c.say("no apps; to start one: pace start server.js")
+			}
+			return nil
+		},
+	}
+}
+
+// list prints a table of instances, and on a terminal below it what is wrong.
+func (c *cli) list(list []app.Status) {
+	if c.silent {
+		return
+	}
+	now := c.Now()
+	boxes := c.look.boxes()
+	columns := []column{
+		{head: "id", right: true},
+		{head: "name", max: 40},
+		{head: "mode", drop: 8},
+		{head: "balance", drop: 10},
+		{head: "pid", right: true, drop: 7},
+		{head: "status"},
+		{head: "restarts", right: true, drop: 5},
+		{head: "uptime", right: true, drop: 6},
+		{head: "cpu", right: true, drop: 3},
+		{head: "mem", right: true, drop: 4},
+		{head: "port", drop: 9, max: 40},
+	}
+	if boxes {
+		columns[6].head = "↺"
+	} else {
+		columns = append(columns, column{head: "why"})
+	}
+	rows := make([][]string, 0, len(list))
+	for i := range list {
+		s := &list[i]
+		row := []string{
+			strconv.Itoa(s.ID), s.Name, string(s.Mode), dash(string(s.Balance)), "-",
+			c.look.paint(stateColour(s.State), string(s.State)), strconv.Itoa(s.Restarts), "-", "-", "-",
+			dash(strings.Join(s.Ports, ",")),
+		}
+		if s.PID != 0 {
+			row[4], row[8], row[9] = strconv.Itoa(s.PID), percent(s.CPU), memory(s.MemoryBytes)
+			if !s.StartedAt.IsZero() {
+				row[7] = uptime(now.Sub(s.StartedAt))
+			}
+		}
+		if !boxes {
+			row = append(row, dash(why(s, now)))
+		}
+		rows = append(rows, row)
+	}
+	c.table(columns, rows)
+	if boxes {
+		c.troubles(list, now)
+	}
+}
+
+// maxTroubles bounds the lines below a table: a broken release of an app with
+// hundreds of instances says the same in all of them.
+const maxTroubles = 10
+
+// troubles prints a line for each instance that something is wrong with.
+func (c *cli) troubles(list []app.Status, now time.Time) {
+	told, more := 0, 0
+	for i := range list {
+		s := &list[i]
+		text := why(s, now)
+		switch {
+		case text == "":
+		case told == maxTroubles:
+			more++
+		default:
+			told++
+			name := fmt.Sprintf("%s (%d)", s.Name, s.ID)
+			c.printf("%s: %s\n", c.look.paint(cmp.Or(troubleColour(s.State), yellow), name), text)
+		}
+	}
+	if more > 0 {
+		c.printf("and %d more; `pace show NAME` tells\n", more)
+	}
+}
+
+func troubleColour(s app.State) string {
+	if s == app.Errored {
+		return red
+	}
+	return ""
+}
