@@ -27,12 +27,18 @@ type children struct {
 	leaders map[int]*process // by pid, until reaped
 	held    map[*process]struct{}
 	orphans map[int]*process // by pid, until reaped; nil if of no process that we know
-	recount bool             // an orphan of a held process has died
 	last    *snapshot        // of the process table, nil if there was none yet
+
+	recount   bool // what is left of the held processes has to be counted again
+	undecided int  // how often that has failed for an orphan that could not be told
 
 	orphanage *orphanage // nil if the main thread could not be had
 	oom       oomWatch
 }
+
+// maxUndecided is how often to count again for the sake of an orphan of which nothing
+// can be told yet. The time between is recountDelay.
+const maxUndecided = 50
 
 // process is one that we started.
 type process struct {
@@ -236,21 +242,27 @@ func (c *children) count(living bool) (settled bool) {
 	}
 	const rounds = 4
 	for range rounds {
-		s, dead, err := c.scan()
+		s, err := c.scan()
 		if err != nil {
 			break
 		}
 		for p := range c.held {
 			p.left = len(s.members[p])
 		}
-		if len(dead) == 0 {
-			return true
-		}
-		// What they leave behind may have come to us after we looked there.
-		for _, pid := range dead {
+		for _, pid := range s.dead {
 			c.buried(reapPID(pid))
 		}
 		c.recount = false
+		switch {
+		case len(s.dead) > 0: // what they leave may have come to us after we looked there
+			continue
+		case s.undecided && c.undecided < maxUndecided:
+			c.undecided++
+		default:
+			c.undecided = 0
+			return true
+		}
+		break
 	}
 	for p := range c.held {
 		p.left = max(p.left, 1)

@@ -18,6 +18,9 @@ type Client struct {
 	events *mailbox
 	wg     sync.WaitGroup
 
+	closing  sync.Once
+	closeErr error // of Close
+
 	sending sync.Mutex // one frame at a time; held over the send, guards nothing else
 
 	mu       sync.Mutex // guards what follows
@@ -189,12 +192,15 @@ func (c *Client) lose() {
 }
 
 // Close hangs up and waits for the client's goroutines. The keeper keeps all; but
-// it expects the daemon to end then.
+// it expects the daemon to end then, and kills it after 5 s.
 func (c *Client) Close() error {
-	err := c.link.finish()
-	c.events.discard()
-	c.wg.Wait()
-	return errors.Join(err, c.link.close())
+	c.closing.Do(func() {
+		err := c.link.finish()
+		c.events.discard()
+		c.wg.Wait()
+		c.closeErr = errors.Join(err, c.link.close())
+	})
+	return c.closeErr
 }
 
 // Events are what happens to processes, in order. The channel is closed when the

@@ -50,7 +50,7 @@ const (
 	// hang in the kernel.
 	endPatience = 5 * time.Second
 	// recountDelay is when to read a process table again that was not conclusive.
-	recountDelay = 50 * time.Millisecond
+	recountDelay = 10 * time.Millisecond
 )
 
 func run(ctx context.Context, o Options, t tuning) (err error) {

@@ -100,7 +100,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, home: dir}
 	t.Cleanup(func() {
 		if pid := w.pid(keeperPIDFile); pid > 0 {
-			_ = unix.Kill(pid, unix.SIGKILL)
+			_ = unix.Kill(pid, unix.SIGTERM)
 			w.gone(pid)
 		}
 		for _, pid := range w.marked() {

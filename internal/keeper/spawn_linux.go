@@ -19,6 +19,11 @@ func (c *Client) Spawn(ctx context.Context, s Spawn) (Process, error) {
 	if err := reach(ctx, s.Dir, s.Path); err != nil {
 		return Process{}, about("spawn", s.Key, err)
 	}
+	for _, f := range s.Files {
+		if f != nil {
+			_ = f.Fd() // makes it blocking, as os/exec does: programs expect that of os.Pipe
+		}
+	}
 	body, files := putSpawn(nil, s)
 	asked, err := c.ask(kindSpawn, files, func(head []byte) []byte { return append(head, body...) })
 	if err != nil {

@@ -23,8 +23,17 @@ const settling = 10 * snapshotAge
 
 // snapshot is who belonged to which tree when the process table was read.
 type snapshot struct {
-	at      time.Time
-	members map[*process][]member // the living ones but for the leader
+	at        time.Time
+	members   map[*process][]member // the living ones but for the leader
+	owners    map[int]owned         // the same by pid
+	dead      []int                 // children of ours that wait to be reaped
+	undecided bool                  // an orphan is in the middle of exec or exit
+}
+
+// owned says to whose tree a process was found to belong.
+type owned struct {
+	process *process
+	start   uint64
 }
 
 // member is a process of somebody's tree. The start time tells it from a later
@@ -43,55 +52,53 @@ type stat struct {
 	resolved               bool
 }
 
-// scan reads the process table, adopts orphans that are new, and returns who
-// belongs to whom. dead are children of ours that wait to be reaped.
-func (c *children) scan() (s *snapshot, dead []int, err error) {
+// scan reads the process table, adopts orphans that are new, and finds out who
+// belongs to whom.
+func (c *children) scan() (*snapshot, error) {
 	pids, err := processIDs()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	s = &snapshot{at: time.Now(), members: map[*process][]member{}}
+	s := &snapshot{at: time.Now(), members: map[*process][]member{}, owners: map[int]owned{}}
 	table := make(map[int]*stat, max(0, len(pids)-len(c.leaders)))
 	for _, pid := range pids {
 		if c.leaders[pid] != nil || pid == c.self {
 			continue
 		}
 		st, ok := readStat(pid)
-		if !ok {
-			continue
+		switch {
+		case !ok:
+		case !st.dead:
+			table[pid] = &st
+		case st.parent == c.self:
+			s.dead = append(s.dead, pid)
 		}
-		if st.dead {
-			if st.parent == c.self {
-				dead = append(dead, pid)
-			}
-			continue
-		}
-		table[pid] = &st
 	}
 	for pid, st := range table {
-		if p := c.owner(table, pid, 0); p != nil {
+		if p := c.owner(s, table, pid, 0); p != nil {
 			s.members[p] = append(s.members[p], member{pid: pid, group: st.group, start: st.start})
+			s.owners[pid] = owned{process: p, start: st.start}
 		}
 	}
 	c.last = s
-	return s, dead, nil
+	return s, nil
 }
 
 // owner works out to whose tree a process belongs: that of its session, as long as
-// we hold the number, that which we found out when it came to us, or that of its
-// parent.
-func (c *children) owner(table map[int]*stat, pid, depth int) *process {
+// we hold the number; that of its parent; or for an orphan, that which we know from
+// earlier, or which its environment names.
+func (c *children) owner(s *snapshot, table map[int]*stat, pid, depth int) *process {
 	if p := c.leaders[pid]; p != nil {
 		return p
 	}
 	st := table[pid]
+	if st == nil {
+		return nil
+	}
 	// The table is not read at one moment: where numbers changed hands meanwhile,
 	// there might be a circle.
 	const maxDepth = 1000
-	if st == nil || st.resolved || depth > maxDepth {
-		if st == nil {
-			return nil
-		}
+	if st.resolved || depth > maxDepth {
 		return st.owner
 	}
 	st.resolved = true
@@ -101,15 +108,12 @@ func (c *children) owner(table map[int]*stat, pid, depth int) *process {
 	case c.leaders[st.group] != nil:
 		st.owner = c.leaders[st.group]
 	case st.parent == c.self:
-		p, known := c.orphans[pid]
-		if !known {
-			p = c.byMarker(pid)
-		}
-		st.owner = p
+		st.owner = c.ownerOfOrphan(s, pid, st)
+		return st.owner
 	default:
 		// A parent that is younger than its child has only got the number.
 		if parent := table[st.parent]; parent == nil || parent.start <= st.start {
-			st.owner = c.owner(table, st.parent, depth+1)
+			st.owner = c.owner(s, table, st.parent, depth+1)
 		}
 	}
 	if st.parent == c.self {
@@ -118,20 +122,46 @@ func (c *children) owner(table map[int]*stat, pid, depth int) *process {
 	return st.owner
 }
 
-// byMarker looks into the environment of an orphan.
-func (c *children) byMarker(pid int) *process {
+func (c *children) ownerOfOrphan(s *snapshot, pid int, st *stat) *process {
+	p, known := c.orphans[pid]
+	if known {
+		return p
+	}
+	if c.last != nil {
+		if before := c.last.owners[pid]; before.start == st.start { // it had its parent then
+			p = before.process
+		}
+	}
+	if p == nil {
+		var decided bool
+		if p, decided = c.byMarker(pid); !decided {
+			s.undecided = true
+			return nil
+		}
+	}
+	c.orphans[pid] = p
+	return p
+}
+
+// byMarker looks into the environment of an orphan. Nothing is decided while it has
+// none because it is in the middle of exec or exit.
+func (c *children) byMarker(pid int) (p *process, decided bool) {
 	environ, err := os.ReadFile(procPath(pid, "environ"))
 	if err != nil { // another user's, or gone
-		return nil
+		return nil, true
+	}
+	if len(environ) == 0 { // truly empty, if there is a command line
+		command, err := os.ReadFile(procPath(pid, "cmdline"))
+		return nil, err != nil || len(command) > 0
 	}
 	for len(environ) > 0 {
 		var variable []byte
 		variable, environ, _ = bytes.Cut(environ, []byte{0})
 		if key, ok := bytes.CutPrefix(variable, []byte(c.marker)); ok {
-			return c.byKey[string(key)]
+			return c.byKey[string(key)], true
 		}
 	}
-	return nil
+	return nil, true
 }
 
 // signal sends sig to a process or its tree. Errors: ErrGone, an errno.
@@ -154,7 +184,7 @@ func (c *children) signalTree(p *process, sig syscall.Signal) error {
 	}
 	var scanErr error
 	if c.last == nil || time.Since(c.last.at) > snapshotAge || c.last.at.Sub(p.Started) < settling {
-		_, _, scanErr = c.scan() // before the first dies and its children lose their parent
+		_, scanErr = c.scan() // before the first dies and its children lose their parent
 	}
 	err := kill(-p.PID, sig) // not reaped: the number is the group's
 	c.signalMembers(p, sig)

@@ -144,7 +144,8 @@ type Spawn struct {
 	// Dir is its working directory. "" is the keeper's.
 	Dir string
 	// Files are its descriptors 0, 1, 2, ... Nil is /dev/null for the first three
-	// and closed for others. They stay the caller's.
+	// and closed for others. They stay the caller's, and become blocking if package
+	// os had made them nonblocking.
 	Files []*os.File
 	// Keep is kept from the moment that the process exists.
 	Keep []Named
