@@ -23,9 +23,9 @@ const version = 1
 // names the place to which the file was moved.
 var ErrCorrupt = errors.New("corrupt state file")
 
-// ErrVersion is wrapped by Load when a different release wrote the file. It is
-// moved aside as a corrupt one is, so that the next Save does not destroy it.
-var ErrVersion = errors.New("state file of another release")
+// ErrVersion is an ErrCorrupt: a different release wrote the file. It is moved
+// aside as well, so that the next Save does not destroy it.
+var ErrVersion = fmt.Errorf("%w: written by another release", ErrCorrupt)
 
 // file is what stands in the file.
 type file struct {
@@ -104,14 +104,20 @@ func Save(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	dir := filepath.Dir(path)
-	if err := replace(dir, path, append(b, '\n')); err != nil {
-		return fmt.Errorf("save state: %w", err)
-	}
-	if err := syncDir(dir); err != nil {
+	if err := WriteFile(path, append(b, '\n')); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
 	return nil
+}
+
+// WriteFile replaces a file by content as a whole, readable by its owner alone,
+// as Save does.
+func WriteFile(path string, content []byte) error {
+	dir := filepath.Dir(path)
+	if err := replace(dir, path, content); err != nil {
+		return err
+	}
+	return syncDir(dir)
 }
 
 // replace writes the file beside the old one and renames it over that.

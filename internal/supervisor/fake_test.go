@@ -34,6 +34,7 @@ type program struct {
 	drainExits bool          // it ends by itself once drained
 	noChannel  bool
 	unkillable bool
+	echoes     time.Duration // when all that can be told of it is told again, after its end; 0: never
 }
 
 // saying is a fact that a program tells some time after its start.
@@ -171,8 +172,23 @@ func (h *fakeHost) end(p *fakeProcess, exit app.Exit, left int) {
 	p.exited, p.told, p.left = true, exit, left
 	p.sink(Exited{Exit: exit, Left: left})
 	if left == 0 {
-		p.gone = true
-		p.sink(Gone{})
+		h.vanish(p)
+	}
+}
+
+// vanish is the end of a process's tree. With h.mu held.
+func (h *fakeHost) vanish(p *fakeProcess) {
+	p.gone, p.left = true, 0
+	sink := p.sink
+	sink(Gone{})
+	if p.echoes > 0 {
+		time.AfterFunc(p.echoes, func() {
+			for _, f := range []Fact{
+				Online{}, Listening{"*:9"}, Ready{}, Drained{}, Exited{Exit: app.Exit{Code: 99}}, Gone{},
+			} {
+				sink(f)
+			}
+		})
 	}
 }
 
@@ -210,8 +226,7 @@ func (h *fakeHost) Signal(r Ref, sig syscall.Signal, tree bool) error {
 	switch {
 	case p.gone || p.unkillable:
 	case sig == syscall.SIGKILL && p.exited:
-		p.gone, p.left = true, 0
-		p.sink(Gone{})
+		h.vanish(p)
 	case sig == syscall.SIGKILL:
 		h.end(p, app.Exit{Code: -1, Signal: "SIGKILL"}, 0)
 	case p.stopTakes >= 0:
@@ -365,6 +380,13 @@ func (w *world) save(s Saved) error {
 	w.saved = s
 	w.saves++
 	return nil
+}
+
+// file is what was saved last.
+func (w *world) file() Saved {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.saved
 }
 
 // end closes the world and holds it to what must always be so.

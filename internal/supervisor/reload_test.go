@@ -256,7 +256,7 @@ func TestReloadThatFailsLater(t *testing.T) {
 			if got := w.Apps()[0].Exec; got != "/bin/api" {
 				t.Errorf("the app is %s", got)
 			}
-			if got := w.saved.Apps[0].Spec.Exec; got != "/bin/api" {
+			if got := w.file().Apps[0].Spec.Exec; got != "/bin/api" {
 				t.Errorf("saved is %s", got)
 			}
 		})
@@ -278,7 +278,7 @@ func TestReloadToANewSpec(t *testing.T) {
 		if got := w.Apps()[0]; got.Exec != "/bin/api2" || got.Instances != 2 {
 			t.Errorf("the app is %+v", got)
 		}
-		if got := w.saved.Apps[0].Spec.Exec; got != "/bin/api2" {
+		if got := w.file().Apps[0].Spec.Exec; got != "/bin/api2" {
 			t.Errorf("saved is %s", got)
 		}
 	})

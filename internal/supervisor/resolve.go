@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -68,8 +69,7 @@ func matcher(target string, slots []*slot) (func(*slot) bool, error) {
 		}
 	}
 	return func(sl *slot) bool {
-		namespace := spec(sl).Namespace
-		return namespace == target || (namespace == "" && target == defaultNamespace)
+		return cmp.Or(spec(sl).Namespace, defaultNamespace) == target
 	}, nil
 }
 

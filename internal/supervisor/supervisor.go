@@ -220,3 +220,16 @@ func (s *Supervisor) Apps() []app.Spec {
 	}
 	return specs
 }
+
+// Reloading returns the name of an app that is being reloaded, "" if there is none.
+func (s *Supervisor) Reloading() string {
+	name := ""
+	s.tell(func() {
+		for _, g := range s.apps {
+			if g.reload != nil {
+				name = g.name()
+			}
+		}
+	})
+	return name
+}
