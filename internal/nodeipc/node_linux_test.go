@@ -287,12 +287,13 @@ type sockets struct {
 	mu      sync.Mutex // guards the rest
 	open    map[string]*os.File
 	addr    map[string]net.Addr
+	users   map[string]int
 	asked   []Request
 	closed  int
 }
 
 func newSockets(handOff bool) *sockets {
-	return &sockets{handOff: handOff, open: map[string]*os.File{}, addr: map[string]net.Addr{}}
+	return &sockets{handOff: handOff, open: map[string]*os.File{}, addr: map[string]net.Addr{}, users: map[string]int{}}
 }
 
 func (s *sockets) Open(r Request) (*Socket, error) {
@@ -311,11 +312,12 @@ func (s *sockets) Open(r Request) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.users[key]++
 	return &Socket{File: dup, Addr: s.addr[key], HandOff: s.handOff, Close: func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closed++
-		if s.handOff && s.open[key] != nil {
+		if s.users[key]--; s.users[key] == 0 {
 			s.open[key].Close()
 			delete(s.open, key)
 		}
@@ -358,7 +360,7 @@ func bind(r Request) (*os.File, net.Addr, error) {
 	switch {
 	case r.udp():
 		var c net.PacketConn
-		if c, err = lc.ListenPacket(ctx, "udp", net.JoinHostPort(host, fmt.Sprint(r.Port))); err == nil {
+		if c, err = lc.ListenPacket(ctx, r.AddressType, net.JoinHostPort(host, fmt.Sprint(r.Port))); err == nil {
 			l, addr = c, c.LocalAddr()
 		}
 	case r.Port < 0:
@@ -414,7 +416,8 @@ type app struct {
 type member struct {
 	*Worker
 	*proc
-	ev *events
+	ev    *events
+	evals int
 }
 
 func newApp(tb testing.TB, handOff bool, l launch) *app {

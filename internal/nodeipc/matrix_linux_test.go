@@ -1,0 +1,443 @@
+package nodeipc
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// eval runs JavaScript in a worker that runs testdata/eval.js and returns its value as JSON.
+func (m *member) eval(code string) string {
+	m.tb.Helper()
+	value, err := m.try(code)
+	if err != "" {
+		m.tb.Fatalf("%s: %s", code, err)
+	}
+	return value
+}
+
+func (m *member) try(code string) (value, fail string) {
+	m.tb.Helper()
+	m.evals++
+	id := m.evals
+	b, _ := json.Marshal(map[string]any{"id": id, "code": code})
+	if err := m.Send(b); err != nil {
+		m.tb.Fatal(err)
+	}
+	type reply struct {
+		ID    int
+		Value json.RawMessage
+		Error string
+	}
+	var answer reply
+	m.ev.wait("answer to "+code, 1, func(ev Event) bool {
+		answer = reply{}
+		return ev.Kind == Message && json.Unmarshal(ev.Message, &answer) == nil && answer.ID == id
+	})
+	return string(answer.Value), answer.Error
+}
+
+func evalApp(t *testing.T, node string, handOff bool, n int) *app {
+	a := newApp(t, handOff, launch{node: node, args: []string{"testdata/eval.js"}, preload: true})
+	for range n {
+		a.fork()
+	}
+	for _, w := range a.workers {
+		w.ev.message(`"up"`)
+	}
+	return a
+}
+
+const listenHTTP = `
+	const s = kept.s = require('http').createServer((q, r) => r.end(String(process.pid)));
+	return await new Promise((ok, no) => { s.on('error', no); s.listen(PORT, HOST, () => ok(s.address().port)); });`
+
+func listenOn(port, host string) string {
+	return strings.NewReplacer("PORT", port, "HOST", host).Replace(listenHTTP)
+}
+
+const closeHTTP = `await new Promise((ok) => kept.s.close(ok))`
+
+func TestWorkerIdentity(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		a := evalApp(t, node, true, 2)
+		got := a.workers[1].eval(`const c = require('cluster');
+			return [c.isWorker, c.worker.id, process.env.NODE_APP_INSTANCE, process.env.NODE_UNIQUE_ID === undefined,
+				process.execArgv.length, Object.keys(require.cache).length, process.listenerCount('message')]`)
+		// The listeners are the app's and that of Node's cluster.worker.
+		if want := `[true,2,"1",true,0,1,2]`; got != want {
+			t.Errorf("worker says %s, want %s", got, want)
+		}
+		// The app's children must not get the preload either.
+		got = a.workers[0].eval(`const {fork} = require('child_process');
+			const c = fork('testdata/child.js');
+			const answer = await new Promise((ok) => c.on('message', ok));
+			c.disconnect();
+			return answer`)
+		if want := `[0,0]`; got != want {
+			t.Errorf("child says %s (execArgv, internalMessage listeners of ours), want %s", got, want)
+		}
+	})
+}
+
+func TestListens(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		modes(t, func(t *testing.T, handOff bool) {
+			a := evalApp(t, node, handOff, 2)
+			w, other := a.workers[0], a.workers[1]
+			c := client(t, false)
+			for _, host := range []string{"undefined", "'127.0.0.1'", "'::1'", "'localhost'"} {
+				port := w.eval(listenOn("0", host))
+				if again := other.eval(listenOn("0", host)); again != port {
+					t.Errorf("listen(0, %s): ports %s and %s, want one", host, port, again)
+				}
+				ip := "127.0.0.1"
+				if host == "'::1'" {
+					ip = "[::1]"
+				} else if host == "'localhost'" {
+					ip = "localhost"
+				}
+				if _, err := get(c, "http://"+ip+":"+port); err != nil {
+					t.Errorf("listen(0, %s): %v", host, err)
+				}
+				// A port in use: once more in the same worker, and by somebody else.
+				if host == "'127.0.0.1'" {
+					if _, err := w.try(listenOn(port, host)); err != "EADDRINUSE" {
+						t.Errorf("second listen in a worker: %q, want EADDRINUSE", err)
+					}
+				}
+				w.eval(`kept.t = kept.s`)
+				if host != "'127.0.0.1'" { // there kept.s is the one that failed
+					w.eval(closeHTTP)
+					other.eval(closeHTTP)
+					if now := w.eval(listenOn(port, host)); now != port {
+						t.Errorf("listen again: port %s, want %s", now, port)
+					}
+					if _, err := get(c, "http://"+ip+":"+port); err != nil {
+						t.Errorf("listen again: %v", err)
+					}
+				}
+			}
+			taken, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer taken.Close()
+			port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
+			for i, want := range map[string]string{port: "EADDRINUSE", "203.0.113.9": "EADDRNOTAVAIL"} {
+				code := listenOn(i, "'127.0.0.1'")
+				if want == "EADDRNOTAVAIL" {
+					code = listenOn("0", "'"+i+"'")
+				}
+				if _, err := w.try(code); err != want {
+					t.Errorf("listen on %s: %q, want %s", i, err, want)
+				}
+			}
+			if _, err := w.try(`const s = require('net').createServer();
+				return await new Promise((ok, no) => { s.on('error', no); s.listen({fd: 2}, ok) })`); err != "EINVAL" {
+				t.Errorf("listen({fd: 2}): %q, want EINVAL", err)
+			}
+		})
+	})
+}
+
+func TestUnixAndUDP(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		modes(t, func(t *testing.T, handOff bool) {
+			a := evalApp(t, node, handOff, 2)
+			path := filepath.Join(t.TempDir(), "s")
+			for _, w := range a.workers {
+				w.eval(listenOn("'"+path+"'", "undefined"))
+			}
+			c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			}}}
+			for range 4 {
+				if _, err := get(c, "http://x"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ev := a.workers[0].ev.kind(Listening)
+			if ev.Addr.String() != path {
+				t.Errorf("listening on %v, want %s", ev.Addr, path)
+			}
+			for _, kind := range []string{"udp4", "udp6"} {
+				var port string
+				for _, w := range a.workers {
+					port = w.eval(`const s = kept.u = require('dgram').createSocket('` + kind + `');
+						s.on('message', (m, r) => s.send(String(process.pid), r.port, r.address));
+						return await new Promise((ok) => s.bind(0, () => ok(s.address().port)))`)
+				}
+				ip := "127.0.0.1"
+				if kind == "udp6" {
+					ip = "::1"
+				}
+				conn, err := net.Dial("udp", net.JoinHostPort(ip, port))
+				if err != nil {
+					t.Fatal(err)
+				}
+				conn.Write([]byte("x"))
+				if err := greeted(conn); err != nil {
+					t.Errorf("%s: %v", kind, err)
+				}
+				conn.Close()
+			}
+		})
+	})
+}
+
+// certificate makes a key and certificate with Node's own crypto tools where there is openssl, else skips.
+func certificate(t *testing.T) string {
+	dir := t.TempDir()
+	cmd := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+		"-subj", "/CN=localhost", "-days", "2", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("no openssl to make a certificate: %v %s", err, out)
+	}
+	return dir
+}
+
+func TestTLSAndHTTP2(t *testing.T) {
+	dir := certificate(t)
+	eachNode(t, func(t *testing.T, node string) {
+		modes(t, func(t *testing.T, handOff bool) {
+			a := evalApp(t, node, handOff, 2)
+			var port, port2 string
+			for _, w := range a.workers {
+				port = w.eval(`const fs = require('fs'), dir = '` + dir + `';
+					kept.tls = {key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')};
+					const s = kept.s = require('https').createServer(kept.tls, (q, r) => r.end(process.pid + ' ' + q.socket.isSessionReused()));
+					return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+				port2 = w.eval(`const s = kept.s2 = require('http2').createSecureServer(kept.tls, (q, r) => r.end(String(process.pid)));
+					return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+			}
+			// Sessions are resumed on whichever worker: the ticket keys are shared.
+			cache := tls.NewLRUClientSessionCache(10)
+			c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+				InsecureSkipVerify: true, ClientSessionCache: cache,
+			}}}
+			pids, reused := map[string]bool{}, 0
+			for range 8 {
+				text, err := get(c, "https://127.0.0.1:"+port)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pid, again, _ := strings.Cut(text, " ")
+				pids[pid] = true
+				if again == "true" {
+					reused++
+				}
+			}
+			if reused < 7 {
+				t.Errorf("%d of 7 sessions resumed", reused)
+			}
+			if handOff && len(pids) != 2 {
+				t.Errorf("answered by %v, want both workers", pids)
+			}
+			h2 := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+			defer h2.CloseIdleConnections()
+			r, err := h2.Get("https://127.0.0.1:" + port2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, r.Body)
+			r.Body.Close()
+			if r.ProtoMajor != 2 {
+				t.Errorf("protocol %s, want HTTP/2", r.Proto)
+			}
+		})
+	})
+}
+
+func TestMaxConnections(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		a := evalApp(t, node, true, 2)
+		var port string
+		for _, w := range a.workers {
+			port = w.eval(`const s = kept.s = require('net').createServer((c) => { c.on('error', () => {}); c.write('hello'); });
+				s.maxConnections = 1;
+				return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+		}
+		conns := dial(t, "127.0.0.1:"+port, 4)
+		waiting := 0
+		for _, c := range conns {
+			c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+			if _, err := c.Read(make([]byte, 5)); err != nil {
+				if !os.IsTimeout(err) {
+					t.Errorf("excess connection ended with %v, want it to wait", err)
+				}
+				waiting++
+				defer func() {
+					if err := greeted(c); err != nil {
+						t.Errorf("connection that had to wait: %v", err)
+					}
+				}()
+			} else {
+				defer c.Close() // runs first: makes room
+			}
+		}
+		if waiting != 2 {
+			t.Errorf("%d connections wait, want 2", waiting)
+		}
+		for i := range conns { // room for those that wait
+			if i < 2 {
+				conns[i].Close()
+			}
+		}
+	})
+}
+
+func TestWorkerLeaves(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		modes(t, func(t *testing.T, handOff bool) {
+			for _, how := range []string{"disconnect", "kill"} {
+				a := evalApp(t, node, handOff, 2)
+				var port string
+				for _, w := range a.workers {
+					port = w.eval(listenOn("0", "'127.0.0.1'"))
+				}
+				gone := a.workers[0]
+				code, _ := json.Marshal(map[string]any{"id": 99, "code": "require('cluster').worker." + how + "()"})
+				gone.Send(code)
+				gone.ev.kind(Leaving)
+				gone.ev.kind(Disconnected)
+				if err := gone.wait(10 * time.Second); err != nil {
+					t.Errorf("%s: worker ended with %v, want exit 0", how, err)
+				}
+				c := client(t, false)
+				for range 4 {
+					if _, err := get(c, "http://127.0.0.1:"+port); err != nil {
+						t.Errorf("%s: %v", how, err)
+					}
+				}
+			}
+		})
+	})
+}
+
+// A worker that is killed while it blocks has accepted nothing of what it was handed since.
+func TestKilledWhileBlocked(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		a := newApp(t, true, launch{node: node, args: []string{"testdata/server.js"}})
+		a.forkN(2)
+		url := "http://" + a.addr()
+		blocked := make(chan error, 1)
+		go func() {
+			_, err := get(client(t, false), url+"/block?ms=20000")
+			blocked <- err
+		}()
+		// Until one of them is blocked, and has a connection waiting.
+		failed := make(chan error, 20)
+		c := client(t, false)
+		time.Sleep(100 * time.Millisecond)
+		for range 20 {
+			go func() {
+				_, err := get(c, url)
+				failed <- err
+			}()
+		}
+		time.Sleep(200 * time.Millisecond)
+		victims := 0
+		for _, w := range a.workers {
+			if len(w.ev.snapshot()) == 0 {
+				t.Fatal("no events")
+			}
+			if busy(t, w) {
+				w.cmd.Process.Kill()
+				victims++
+			}
+		}
+		if victims != 1 {
+			t.Skipf("%d workers look busy", victims)
+		}
+		for range 20 {
+			if err := <-failed; err != nil {
+				t.Errorf("request that was not the killed worker's: %v", err)
+			}
+		}
+		if err := <-blocked; err == nil {
+			t.Error("the request that the killed worker was serving succeeded")
+		}
+	})
+}
+
+// busy says whether the worker has connections that it does not acknowledge.
+func busy(t *testing.T, m *member) bool {
+	n := make(chan int)
+	if !m.p.loop.do(func() { n <- len(m.handed.unacked) }) {
+		t.Fatal("primary is closed")
+	}
+	return <-n > 0
+}
+
+func TestForkMode(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		p, ch := start(t, launch{node: node, args: []string{"testdata/fork.js"}, preload: true})
+		ev := newEvents(t)
+		w, err := Attach(WorkerOptions{Channel: ch, Event: ev.add})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev.kind(Ready)
+		for _, m := range []string{`{"a":[1,"\ud800",12345678901234567890]}`, `"text"`, `5`, `null`, `true`, "\"\\u0000\"\n"} {
+			if err := w.Send([]byte(m)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The app sends each back; then connections, and more messages behind them.
+		for _, m := range []string{`{"a":[1,"\ud800",12345678901234567000]}`, `"text"`, `5`, `null`, `true`, `"\u0000"`} {
+			ev.message(m)
+		}
+		w.Send([]byte(`"sockets"`))
+		ev.message(`{"socket":1}`)
+		ev.message(`{"socket":2}`)
+		ev.message(`{"closed":true}`) // Node asks us whether they have ended
+		w.Send([]byte(`"big"`))
+		ev.wait("a big message", 1, func(e Event) bool { return e.Kind == Message && len(e.Message) > 3<<20 })
+		if err := w.Disconnect(); err != nil {
+			t.Fatal(err)
+		}
+		ev.kind(Disconnected)
+		if err := p.wait(10 * time.Second); err == nil || p.cmd.ProcessState.ExitCode() != 7 {
+			t.Errorf("app ended with %v, want its own exit code 7 after 'disconnect'", err)
+		}
+		w.Close()
+	})
+}
+
+// A fork mode app that never uses the channel must end when its work is done: the preload does not
+// keep it alive.
+func TestPreloadDoesNotKeepAlive(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		for _, args := range [][]string{
+			{"testdata/nothing.js"}, {"testdata/nothing.mjs"}, {"--import", "./testdata/nothing.mjs", "testdata/nothing.mjs"},
+		} {
+			p, ch := start(t, launch{node: node, args: args, preload: true})
+			ev := newEvents(t)
+			w, err := Attach(WorkerOptions{Channel: ch, Event: ev.add})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.wait(10 * time.Second); err != nil {
+				t.Errorf("%v: %v", args, err)
+			}
+			ev.kind(Disconnected)
+			w.Close()
+		}
+		// Without a channel it does nothing.
+		out, err := exec.Command(node, "--require", preloadFile(t), "-p", "process.listenerCount('internalMessage')").CombinedOutput()
+		if err != nil || strings.TrimSpace(string(out)) != "0" {
+			t.Errorf("without a channel: %v, %s listeners, want 0", err, out)
+		}
+	})
+}

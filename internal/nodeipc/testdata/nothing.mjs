@@ -1,0 +1,1 @@
+export {}; // Ends at once.
