@@ -22,13 +22,12 @@ const compressNice = 10
 // work is done by one goroutine that ends when there is no more.
 type compressor struct {
 	due     map[string]time.Time
+	settle  time.Duration
 	running bool
 }
 
-func newCompressor() compressor { return compressor{due: map[string]time.Time{}} }
-
-// add has the old files of a log compressed at a time.
-func (c *compressor) add(path string, at time.Time) { c.due[path] = at }
+// add has the old files of a log compressed when no other has followed for a while.
+func (c *compressor) add(path string, now time.Time) { c.due[path] = now.Add(c.settle) }
 
 // next returns when there is something to do; zero if there is not.
 func (c *compressor) next() time.Time {

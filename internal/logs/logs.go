@@ -3,6 +3,7 @@ package logs
 import (
 	"errors"
 	"os"
+	"time"
 )
 
 // Limits of a log file whose FileSpec says nothing else.
@@ -24,6 +25,8 @@ type Options struct {
 	// be on a local file system and used by one pump at a time; a pump that cannot
 	// lock it logs that and goes on without. "" means none.
 	Journal string
+
+	settle time.Duration // for tests: see settleAfter
 }
 
 // StreamSpec is one output stream of one process.

@@ -18,6 +18,7 @@ const (
 	maxStamped   = 1 << 20   // what a block may grow to by its prefixes
 	spliceBytes  = 1 << 20   // what one splice moves at most
 	pipeBytes    = 64 << 10  // a pipe as the kernel makes it
+	largeBytes   = 64 << 10  // a burst that is worth a second processor
 	hotPipeBytes = 1 << 20   // a busy one; /proc/sys/fs/pipe-max-size allows it by default
 
 	maxRest     = 2 * time.Millisecond // how long output may wait while more of it comes
@@ -46,11 +47,14 @@ type loop struct {
 	files    map[string]*file
 	watchers map[string][]chan<- struct{}
 	ready    []*stream // may have something to read
+	spare    []*stream // memory for the next round's ready
 	partial  []*stream // hold the beginning of a line
 	waiting  []*stream // wait for the end of another one's line
 	touched  []*file   // since the last notification
 	faulty   []*file   // cannot be written
 	hot      hotPipes
+	bulk     bulk
+	flood    bool // the last round had a large burst
 	compress compressor
 	ended    bool
 }
@@ -61,14 +65,14 @@ type hotPipes struct {
 	most    int // how many there may be
 }
 
-func newLoop(p *Pump, wake int, j *journal) (*loop, error) {
+func newLoop(p *Pump, wake int, j *journal, settle time.Duration) (*loop, error) {
 	l := &loop{
 		pump: p, wake: wake, epoll: -1, null: -1, scratch: [2]int{-1, -1}, journal: j,
 		streams:  map[int]*stream{},
 		files:    map[string]*file{},
 		watchers: map[string][]chan<- struct{}{},
 		started:  time.Now(),
-		compress: newCompressor(),
+		compress: compressor{due: map[string]time.Time{}, settle: settle},
 	}
 	l.hot.most = mostHotPipes()
 	err := l.openDescriptors()
@@ -119,8 +123,8 @@ func mostHotPipes() int {
 }
 
 // run reads until the pump is closed. Output that comes line by line is not moved
-// line by line: after each round the loop rests, as long as it takes the fastest
-// writer to fill a part of its pipe, and at most for maxRest.
+// line by line: after a round without large bursts the loop rests, as long as it
+// takes the fastest writer to fill a part of its pipe, and at most for maxRest.
 func (l *loop) run() {
 	events := make([]unix.EpollEvent, 128)
 	for !l.ended {
@@ -162,50 +166,67 @@ func (l *loop) enqueue(s *stream) {
 // and whether a line was looked at that is not complete: one that is written
 // character by character is not worth a look at each.
 func (l *loop) round() (fill float64, pause bool) {
-	fill = 0.0
 	list := l.ready
-	l.ready = nil
-	keep := list[:0]
+	l.ready, l.flood = l.spare[:0], false
+	settle := func(s *stream, n int, what outcome) {
+		l.flood = l.flood || n >= largeBytes
+		fill = max(fill, float64(n)/float64(s.capacity))
+		pause = pause || what == partial
+		l.settle(s, n, what)
+	}
 	for _, s := range list {
 		s.queued = false
 		if s.fd < 0 {
 			continue
 		}
-		n, what := l.move(s)
-		fill = max(fill, float64(n)/float64(s.capacity))
-		l.heat(s, n)
-		switch what {
-		case more:
-			s.queued = true
-			keep = append(keep, s)
-		case partial:
-			pause = true
-			if !s.partial {
-				s.partial = true
-				s.since = l.now
-				l.partial = append(l.partial, s)
-			}
-		case blocked:
-			if !s.waiting {
-				s.waiting = true
-				l.waiting = append(l.waiting, s)
-			}
-		case ended:
-			l.detach(s)
-			if s.done != nil {
-				l.pump.work.Go(s.done)
-			}
-		case empty:
+		if n, what := l.move(s); what != deferred {
+			settle(s, n, what)
 		}
 	}
-	l.ready = append(keep, l.ready...) // what was made ready meanwhile
+	l.bulk.run(l.pump)
+	for i := range l.bulk.bursts {
+		b := &l.bulk.bursts[i]
+		n, what := l.spliced(b)
+		settle(b.stream, n, what)
+	}
+	clear(l.bulk.bursts)
+	l.bulk.bursts = l.bulk.bursts[:0]
+	clear(list)
+	l.spare = list[:0]
 	return fill, pause
+}
+
+// settle notes what a burst of a stream has come to.
+func (l *loop) settle(s *stream, n int, what outcome) {
+	l.heat(s, n)
+	s.large = n >= largeBytes
+	switch what {
+	case more:
+		l.enqueue(s)
+	case partial:
+		if !s.partial {
+			s.partial = true
+			s.since = l.now
+			l.partial = append(l.partial, s)
+		}
+	case blocked:
+		if !s.waiting {
+			s.waiting = true
+			l.waiting = append(l.waiting, s)
+		}
+	case ended:
+		l.detach(s)
+		if s.done != nil {
+			l.pump.work.Go(s.done)
+		}
+	case empty, deferred:
+	}
 }
 
 // rest waits until the fullest pipe should be filled by a third, judging by what
 // came in the time since the round before.
 func (l *loop) rest(fill float64, pause bool, passed time.Duration) {
-	if l.ended || !pause && (len(l.ready) == 0 || fill == 0) {
+	if l.ended || l.flood || !pause && (len(l.ready) == 0 || fill == 0) {
 		return
 	}
 	rest := maxRest
@@ -340,6 +361,7 @@ func (l *loop) runCalls() {
 func (l *loop) end() { l.ended = true }
 
 func (l *loop) closeAll() {
+	l.bulk.end()
 	for _, s := range l.streams {
 		s.close()
 	}

@@ -47,11 +47,12 @@ type rotated struct {
 }
 
 // listRotated returns the old files of a log, newest first. Where a file is there
-// in both forms, as after a crash in the middle of compressing, it returns the
-// compressed one, which is complete: it got its name after it was written.
+// in both forms, as after a kill in the middle of compressing, it returns the
+// compressed one, which is complete: it got its name after it was written. One
+// number may be missing: a kill in the middle of shift leaves that.
 func listRotated(path string) ([]rotated, error) {
 	var list []rotated
-	for n := 1; ; n++ {
+	for n, missing := 1, 0; missing < 2; n++ {
 		name := numbered(path, n)
 		if _, err := os.Lstat(name + gzipExt); err == nil {
 			list = append(list, rotated{name + gzipExt, n, true})
@@ -63,16 +64,21 @@ func listRotated(path string) ([]rotated, error) {
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return list, err
 		}
-		return list, nil
+		missing++
 	}
+	return list, nil
 }
 
-// shift moves each old file of a log up by one, so that there is none with the
+// shift moves the old files of a log up by one, so that there is none with the
 // number 1, and removes those that would have a number above keep.
 func shift(path string, keep int) error {
 	list, err := listRotated(path)
 	if err != nil {
 		return err
+	}
+	move := 0 // what is beyond a missing number can stay
+	for move < len(list) && list[move].n == move+1 {
+		move++
 	}
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
@@ -81,17 +87,20 @@ func shift(path string, keep int) error {
 				return err
 			}
 		}
-		if old.n >= keep {
-			if err := remove(old.name); err != nil {
-				return err
+		to := old.n
+		if i < move {
+			to++
+		}
+		if to > keep {
+			err = remove(old.name)
+		} else if to != old.n {
+			name := numbered(path, to)
+			if old.gzip {
+				name += gzipExt
 			}
-			continue
+			err = os.Rename(old.name, name)
 		}
-		to := numbered(path, old.n+1)
-		if old.gzip {
-			to += gzipExt
-		}
-		if err := os.Rename(old.name, to); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,10 @@ func New(o Options) (*Pump, error) {
 			o.Log("logs go on without a journal: %v", err)
 		}
 	}
-	l, err := newLoop(p, fd, j)
+	if o.settle == 0 {
+		o.settle = settleAfter
+	}
+	l, err := newLoop(p, fd, j, o.settle)
 	if err != nil {
 		return nil, fmt.Errorf("start log pump: %w", errors.Join(err, unix.Close(fd)))
 	}

@@ -2,6 +2,8 @@ package logs
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -151,4 +153,22 @@ func TestLineOfManyMegabytes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// unzipped returns the content of an old file.
+func unzipped(t testing.TB, old rotated) []byte {
+	t.Helper()
+	b := []byte(content(t, old.name))
+	if !old.gzip {
+		return b
+	}
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -40,7 +40,7 @@ func (l *loop) turn(f *file) {
 		f.line = lineHalf
 	}
 	if !moved {
-		l.compress.add(f.path, l.now.Add(settleAfter))
+		l.compress.add(f.path, l.now)
 	}
 	l.touch(f)
 }

@@ -26,6 +26,7 @@ type stream struct {
 	since   time.Time // when that was last looked at closely
 	stuck   bool      // its writer waits for room
 	hup     bool      // all writers have closed it
+	large   bool      // its last burst was
 	busy    time.Time // when its writer last filled it
 	refused bool      // the kernel does not enlarge it
 }
@@ -42,11 +43,12 @@ type target struct {
 type outcome byte
 
 const (
-	empty   outcome = iota
-	more            // it may hold more
-	partial         // it holds the beginning of a line
-	blocked         // a file is taken by another stream's long line
-	ended           // all writers are gone and all is read
+	empty    outcome = iota
+	more             // it may hold more
+	partial          // it holds the beginning of a line
+	blocked          // a file is taken by another stream's long line
+	ended            // all writers are gone and all is read
+	deferred         // it is moved together with others
 )
 
 // newStream takes the read end over.
@@ -151,7 +153,7 @@ func (l *loop) share(opened *file) *file {
 	opened.pipe = l.journal.ownerOf(opened.node)
 	if opened.max > 0 {
 		if _, err := os.Lstat(numbered(opened.path, 1)); err == nil {
-			l.compress.add(opened.path, l.now.Add(settleAfter)) // left over
+			l.compress.add(opened.path, l.now) // left over
 		}
 	}
 	return opened
@@ -211,10 +213,25 @@ func (l *loop) move(s *stream) (int, outcome) {
 		return l.discard(s)
 	case simple:
 		if limit := l.straight(s, s.targets[0].file); limit > 0 {
-			return l.direct(s, s.targets[0].file, limit)
+			l.own(s.targets[0].file, s)
+			b := burst{stream: s, file: s.targets[0].file, limit: limit}
+			if s.large {
+				l.bulk.bursts = append(l.bulk.bursts, b)
+				return 0, deferred
+			}
+			b.splice()
+			return l.spliced(&b)
 		}
 	}
-	return l.look(s)
+	total := 0
+	for range 4 {
+		n, what := l.look(s)
+		total += n
+		if what != more || n < blockBytes/4 {
+			return total, what
+		}
+	}
+	return total, more
 }
 
 // prepare makes sure that s may write to the file now. False: it has to wait.
@@ -272,33 +289,6 @@ func (l *loop) straight(s *stream, f *file) int {
 		return 0
 	}
 	return waiting
-}
-
-// direct moves bytes from the pipe to the file in one system call: they leave
-// the one as they appear in the other, so that no kill can come in between.
-func (l *loop) direct(s *stream, f *file, limit int) (int, outcome) {
-	l.own(f, s)
-	at := f.size
-	n, err := unix.Splice(s.fd, nil, f.fd, &at, limit, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
-	switch {
-	case n > 0:
-		f.size += n
-		f.line = lineUnknown
-		f.moments.progress = l.now
-		l.touch(f)
-		return int(n), more
-	case err == nil:
-		return 0, ended
-	case errors.Is(err, unix.EAGAIN):
-		return 0, empty
-	case errors.Is(err, unix.EINTR):
-		return 0, more
-	case errors.Is(err, unix.EINVAL):
-		f.splice = false
-		return 0, more
-	}
-	l.fail(f, err)
-	return 0, more
 }
 
 // own notes whose bytes come next in the file.

@@ -1,0 +1,259 @@
+package logs
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// kills is how often each case of TestKilledAtAnyMoment kills its daemon. The
+// windows that it hunts are microseconds wide: -kills 300 before a release.
+var kills = flag.Int("kills", 6, "how often the daemon is killed in each case")
+
+// daemonSpec is what the daemon helper is to do with the pipes it gets as
+// descriptors 3, 4, ...
+type daemonSpec struct {
+	Journal string
+	Files   [][]FileSpec // of each pipe
+}
+
+// helperDaemon is a daemon that only pumps. It ends when all streams have.
+func helperDaemon(args []string) {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	var spec daemonSpec
+	must(json.Unmarshal([]byte(args[0]), &spec))
+	complain := func(format string, a ...any) { fmt.Fprintf(os.Stderr, "daemon: "+format+"\n", a...) }
+	p, err := New(Options{Journal: spec.Journal, Log: complain})
+	must(err)
+	done := make(chan struct{})
+	for _, i := range rand.Perm(len(spec.Files)) {
+		_, err := p.Add(StreamSpec{
+			Name: strconv.Itoa(i), Pipe: os.NewFile(uintptr(3+i), "pipe"), Files: spec.Files[i],
+			Done: func() { done <- struct{}{} },
+		})
+		must(err)
+	}
+	fmt.Println("ready")
+	for range spec.Files {
+		<-done
+	}
+	must(p.Close())
+	fmt.Println("done")
+}
+
+// numberedWriter writes lines "<name> <n> xxx..." of many lengths in pieces that
+// do not end where the lines do, until it has been told to stop.
+func numberedWriter(w *os.File, name string, seed uint64, stop <-chan struct{}) []byte {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var all []byte
+	sent := 0
+	for n := 0; ; n++ {
+		length := random.IntN(200)
+		switch random.IntN(400) {
+		case 0:
+			length = 100_000 // longer than a pipe
+		case 1, 2, 3:
+			length = 5000
+		}
+		all = fmt.Appendf(all, "%s %d %s\n", name, n, strings.Repeat("x", length))
+		if len(all)-sent < 3000 {
+			continue
+		}
+		upto := sent + 1 + random.IntN(len(all)-sent)
+		if _, err := w.Write(all[sent:upto]); err != nil {
+			panic(err)
+		}
+		sent = upto
+		select {
+		case <-stop:
+			if _, err := w.Write(all[sent:]); err != nil {
+				panic(err)
+			}
+			_ = w.Close()
+			return all
+		default:
+		}
+	}
+}
+
+// whole returns what a log and its old files hold.
+func whole(t testing.TB, path string) []byte {
+	t.Helper()
+	list, err := listRotated(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, old := range slices.Backward(list) {
+		all = append(all, unzipped(t, old)...)
+	}
+	return append(all, content(t, path)...)
+}
+
+// checkLines holds the lines of a file against what each writer wrote: whole,
+// complete, in order and no line twice.
+func checkLines(t *testing.T, got []byte, stamped bool, want map[string][]byte) {
+	t.Helper()
+	rest := map[string][]byte{}
+	for name, b := range want {
+		rest[name] = b
+	}
+	for i, line := range bytes.SplitAfter(got, []byte{'\n'}) {
+		if len(line) == 0 {
+			continue
+		}
+		if stamped {
+			at, text := parseStamp(line)
+			if at.IsZero() {
+				t.Fatalf("line %d has no time: %.100q", i, line)
+			}
+			line = text
+		}
+		name, _, _ := strings.Cut(string(line[:min(len(line), 20)]), " ")
+		if !bytes.HasPrefix(rest[name], line) {
+			t.Fatalf("line %d is %.100q (%d bytes), the next of its writer is %.100q", i, line, len(line), rest[name])
+		}
+		rest[name] = rest[name][len(line):]
+	}
+	for name, b := range rest {
+		if len(b) > 0 {
+			t.Errorf("%s: the last %d bytes are missing, from %.100q", name, len(b), b)
+		}
+	}
+}
+
+func TestKilledAtAnyMoment(t *testing.T) {
+	for name, c := range map[string]struct {
+		writers, files int
+		shared, time   bool
+		max            int64
+	}{
+		"plain":            {writers: 1, files: 1, max: -1},
+		"rotated":          {writers: 2, files: 1, max: 300_000},
+		"shared":           {writers: 3, files: 1, shared: true, max: 1_000_000},
+		"time":             {writers: 1, files: 1, time: true, max: 1_000_000},
+		"shared and time":  {writers: 3, files: 1, shared: true, time: true, max: -1},
+		"own and combined": {writers: 3, files: 2, max: 1_000_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			spec := daemonSpec{Journal: filepath.Join(dir, "journal")}
+			var pipes []*os.File
+			stop := make(chan struct{})
+			type written struct {
+				name string
+				all  []byte
+			}
+			results := make(chan written)
+			for i := range c.writers {
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				pipes = append(pipes, r)
+				f := FileSpec{Path: filepath.Join(dir, "w"+strconv.Itoa(i)), MaxBytes: c.max, Keep: 10000, Time: c.time}
+				if c.shared {
+					f.Path = filepath.Join(dir, "shared")
+				}
+				files := []FileSpec{f}
+				if c.files == 2 {
+					both := f
+					both.Path, both.Time = filepath.Join(dir, "both"), i == 1
+					files = append(files, both)
+				}
+				spec.Files = append(spec.Files, files)
+				go func() {
+					name := "w" + strconv.Itoa(i)
+					results <- written{name, numberedWriter(w, name, uint64(i), stop)}
+				}()
+			}
+			for i := range *kills + 1 {
+				if i == *kills {
+					close(stop)
+				}
+				runDaemon(t, spec, pipes, i < *kills)
+			}
+			want := map[string][]byte{}
+			total := 0
+			for range pipes {
+				w := <-results
+				want[w.name] = w.all
+				total += len(w.all)
+			}
+			t.Logf("%d kills, %d bytes", *kills, total)
+			if c.shared {
+				checkLines(t, whole(t, filepath.Join(dir, "shared")), c.time, want)
+				return
+			}
+			for name, b := range want {
+				checkLines(t, whole(t, filepath.Join(dir, name)), c.time, map[string][]byte{name: b})
+			}
+			if c.files == 2 {
+				both := bytes.SplitAfter(whole(t, filepath.Join(dir, "both")), []byte{'\n'})
+				for i, line := range both {
+					if at, rest := parseStamp(line); !at.IsZero() {
+						both[i] = rest
+					}
+				}
+				checkLines(t, bytes.Join(both, nil), false, want)
+			}
+		})
+	}
+}
+
+// runDaemon runs a daemon until it is killed, some milliseconds after it has
+// begun, or until it has written everything.
+func runDaemon(t *testing.T, spec daemonSpec, pipes []*os.File, kill bool) {
+	t.Helper()
+	text, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := helper("daemon", string(text))
+	cmd.ExtraFiles = pipes
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the daemon says %q, %v", line, err)
+	}
+	if !kill {
+		said, _ := io.ReadAll(lines)
+		if err := cmd.Wait(); err != nil || string(said) != "done\n" {
+			t.Fatalf("the daemon says %q, %v", said, err)
+		}
+		return
+	}
+	time.Sleep(rand.N(20 * time.Millisecond)) // the moment of the kill is what is random here
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("the daemon ended with %v %v", err, exit)
+	}
+}
