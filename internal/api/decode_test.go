@@ -1,0 +1,249 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"paceline/internal/app"
+)
+
+func validSpec(name string) app.Spec {
+	s := app.Defaults()
+	s.Name, s.Exec, s.Cwd = name, "/bin/true", "/"
+	return s
+}
+
+func body(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wantInvalid holds an error to the rule for bad requests: CodeInvalid, one
+// line that names what is wrong.
+func wantInvalid(t *testing.T, err error, mention string) {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != CodeInvalid {
+		t.Errorf("got error %#v, want code %s", err, CodeInvalid)
+		return
+	}
+	if !strings.Contains(e.Message, mention) || strings.Contains(e.Message, "\n") {
+		t.Errorf("got message %q, want one line with %q", e.Message, mention)
+	}
+}
+
+func TestDecodeStart(t *testing.T) {
+	want := StartRequest{Specs: []app.Spec{validSpec("api"), validSpec("worker")}, Force: true}
+	got, err := DecodeStart(strings.NewReader(body(t, want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	newer := strings.Replace(body(t, want), `{"specs"`, `{"colour":"red","specs"`, 1)
+	if _, err := DecodeStart(strings.NewReader(newer)); err != nil {
+		t.Errorf("a field of a later version: %v", err)
+	}
+}
+
+func TestDecodeStartRefuses(t *testing.T) {
+	spec := func(change func(*app.Spec)) string {
+		s := validSpec("api")
+		change(&s)
+		return body(t, StartRequest{Specs: []app.Spec{s}})
+	}
+	for _, c := range []struct{ name, body, mention string }{
+		{"nothing", "", "JSON"},
+		{"another type", `[]`, "array"},
+		{"a field's type", `{"specs":"all"}`, "specs"},
+		{"more after it", `{"specs":[]} {}`, "JSON"},
+		{"not UTF-8", "{\"specs\":[{\"name\":\"\xff\"}]}", "UTF-8"},
+		{"no app", `{"specs":[]}`, "no app"},
+		{"no name", spec(func(s *app.Spec) { s.Name = "" }), "name"},
+		{"relative path", spec(func(s *app.Spec) { s.Exec = "server.js" }), "server.js"},
+		{"namespace", spec(func(s *app.Spec) { s.Namespace = "7" }), "namespace"},
+		{"instances", spec(func(s *app.Spec) { s.Instances = 1 << 40 }), "instances"},
+		{"twice", body(t, StartRequest{Specs: []app.Spec{validSpec("api"), validSpec("api")}}), "twice"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := DecodeStart(strings.NewReader(c.body))
+			wantInvalid(t, err, c.mention)
+		})
+	}
+}
+
+// endless is a body without end.
+type endless struct{ read int }
+
+func (e *endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	e.read += len(b)
+	return len(b), nil
+}
+
+func TestDecodeStopsReadingAtTheLimit(t *testing.T) {
+	e := &endless{}
+	_, err := DecodeStart(e)
+	wantInvalid(t, err, "longer")
+	if e.read > MaxBody+64<<10 {
+		t.Errorf("read %d bytes of an endless body", e.read)
+	}
+}
+
+func TestDecodeTargets(t *testing.T) {
+	got, err := DecodeTargets(strings.NewReader(`{"targets":["0","api","/^x/"],"parallel":4}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(TargetsRequest{Targets: []string{"0", "api", "/^x/"}, Parallel: 4}, got); d != "" {
+		t.Error(d)
+	}
+	for body, mention := range map[string]string{
+		`{}`:                      "no target",
+		`{"targets":[]}`:          "no target",
+		`{"targets":[""]}`:        "empty",
+		`{"targets":["a\u0000"]}`: "unprintable",
+		`{"targets":["` + strings.Repeat("x", 5000) + `"]}`: "longer",
+		`{"targets":["a"],"parallel":-1}`:                   "parallel",
+	} {
+		_, err := DecodeTargets(strings.NewReader(body))
+		wantInvalid(t, err, mention)
+	}
+}
+
+func TestScaleCount(t *testing.T) {
+	const cpus = 8
+	for _, c := range []struct {
+		text          string
+		present, want int // 0: refused
+		mention       string
+	}{
+		{"4", 2, 4, ""},
+		{"+2", 2, 4, ""},
+		{"-1", 2, 1, ""},
+		{"max", 2, 8, ""},
+		{"4", 4, 0, "nothing to do"},
+		{"max", 8, 0, "nothing to do"},
+		{"-2", 2, 0, "leave none"},
+		{"-5", 2, 0, "leave none"},
+		{"0", 2, 0, "stop or delete"},
+		{"+4096", 2, 0, "4098"},
+		{"4097", 2, 0, "4096"},
+		{"99999999999999999999", 2, 0, "99999"},
+		{"many", 2, 0, "many"},
+		{"", 2, 0, `""`},
+		{"2.5", 2, 0, "2.5"},
+	} {
+		q := ScaleRequest{App: "api", Instances: c.text}
+		got, err := q.Count(c.present, cpus)
+		if got != c.want {
+			t.Errorf("%q of %d: got %d, %v; want %d", c.text, c.present, got, err, c.want)
+		}
+		if c.want == 0 {
+			wantInvalid(t, err, c.mention)
+		}
+	}
+	if n, err := (ScaleRequest{App: "api", Instances: "max"}).Count(2, 0); n != 1 || err != nil {
+		t.Errorf("max without a CPU: got %d, %v; want 1", n, err)
+	}
+}
+
+func TestDecodeScaleAndUpdate(t *testing.T) {
+	if q, err := DecodeScale(strings.NewReader(`{"app":"api","instances":"+2"}`)); err != nil || q.Instances != "+2" {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	_, err := DecodeScale(strings.NewReader(`{"app":"","instances":"2"}`))
+	wantInvalid(t, err, "empty")
+	_, err = DecodeScale(strings.NewReader(`{"app":"api","instances":2}`))
+	wantInvalid(t, err, "instances")
+	if q, err := DecodeUpdate(strings.NewReader(`{"binary":"/usr/bin/pace"}`)); err != nil || q.Binary != "/usr/bin/pace" {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	_, err = DecodeUpdate(strings.NewReader(`{"binary":"pace"}`))
+	wantInvalid(t, err, "absolute")
+}
+
+func TestDecodeQueries(t *testing.T) {
+	logs, err := DecodeLogs(url.Values{"target": {"api", "1"}, "lines": {"5"}, "stream": {"err"}, "follow": {"1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(LogsQuery{Targets: []string{"api", "1"}, Lines: 5, Stream: Err, Follow: true}, logs); d != "" {
+		t.Error(d)
+	}
+	if q, err := DecodeLogs(nil); err != nil || q.Stream != All || q.Follow || q.Lines != 0 {
+		t.Errorf("no query: got %+v, %v", q, err)
+	}
+	for _, v := range []url.Values{{"lines": {"-1"}}, {"lines": {"x"}}, {"lines": {"100001"}}, {"stream": {"both"}}, {"target": {""}}} {
+		_, err := DecodeLogs(v)
+		wantInvalid(t, err, "")
+	}
+	if q, err := DecodeInstances(url.Values{"brief": {"1"}}); err != nil || !q.Brief {
+		t.Errorf("brief: got %+v, %v", q, err)
+	}
+	if q, err := DecodeApps(url.Values{"env": {"0"}}); err != nil || q.Env {
+		t.Errorf("env=0: got %+v, %v", q, err)
+	}
+}
+
+// FuzzDecode holds every request decoder to its promises: it never panics, its
+// errors are CodeInvalid, and what it lets through is valid and stays the same
+// through JSON.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(body(f, StartRequest{Specs: []app.Spec{validSpec("api")}})))
+	f.Add([]byte(`{"targets":["all"],"parallel":2}`))
+	f.Add([]byte(`{"app":"api","instances":"+2"}`))
+	f.Add([]byte(`{"binary":"/usr/bin/pace"}`))
+	f.Add([]byte(`{"specs":[{"kill_timeout":"1e400s"}]}`))
+	f.Add([]byte("{\"targets\":[\"\\ud800\"]}"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if q, err := DecodeStart(bytes.NewReader(b)); stands(t, q, err, DecodeStart) {
+			for i := range q.Specs {
+				if err := q.Specs[i].Validate(); err != nil {
+					t.Errorf("an invalid spec came through: %v", err)
+				}
+			}
+		}
+		if q, err := DecodeTargets(bytes.NewReader(b)); stands(t, q, err, DecodeTargets) && len(q.Targets) == 0 {
+			t.Error("a request without a target came through")
+		}
+		if q, err := DecodeScale(bytes.NewReader(b)); stands(t, q, err, DecodeScale) {
+			if n, err := q.Count(2, 2); err == nil && (n < 1 || n > app.MaxInstances || n == 2) {
+				t.Errorf("%q makes %d of 2", q.Instances, n)
+			}
+		}
+		q, err := DecodeUpdate(bytes.NewReader(b))
+		stands(t, q, err, DecodeUpdate)
+	})
+}
+
+// stands checks an answer of a decoder, and tells whether it accepted.
+func stands[T any](t *testing.T, q T, err error, again func(io.Reader) (T, error)) bool {
+	t.Helper()
+	if err != nil {
+		wantInvalid(t, err, "")
+		return false
+	}
+	second, err := again(strings.NewReader(body(t, q)))
+	if err != nil {
+		t.Errorf("refused when it came again: %v", err)
+	} else if d := cmp.Diff(q, second, cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("changed when it came again: %s", d)
+	}
+	return true
+}
