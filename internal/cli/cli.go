@@ -200,12 +200,13 @@ server on one port, and replaces them without a failed request.`,
 	root.SetOut(c.out)
 	root.SetErr(c.out) // help only: our errors are printed by Run
 	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(c.help)
 	root.Version = c.Version
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.Flags().BoolP("version", "v", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.BoolVarP(&c.silent, "silent", "s", false, "print errors only")
-	flags.BoolVar(&c.look.plain, "no-color", false, "no colours, no boxes; also by NO_COLOR or TERM=dumb")
+	flags.BoolVar(&c.look.noColour, "no-color", false, "no colours, as with the variable NO_COLOR")
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true}) // normalise makes --help of it
 	for _, g := range commandGroups() {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

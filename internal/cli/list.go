@@ -45,7 +45,7 @@ func (c *cli) list(list []app.Status) {
 		return
 	}
 	now := c.Now()
-	boxes := c.look.boxes()
+	boxes := c.look.terminal
 	columns := []column{
 		{head: "id", right: true},
 		{head: "name", max: 40},

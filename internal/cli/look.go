@@ -6,8 +6,8 @@ import "paceline/internal/app"
 type look struct {
 	terminal bool // somebody looks at it
 	width    int  // of the terminal
-	colour   bool
-	plain    bool // --no-color
+	colour   bool // the surroundings allow colours
+	noColour bool // --no-color
 }
 
 // newLook looks at terminal and environment: NO_COLOR of any value and TERM=dumb
@@ -24,9 +24,6 @@ func (c *cli) newLook() look {
 	return look{terminal: !dumb, width: width, colour: !dumb && c.getenv("NO_COLOR") == ""}
 }
 
-// boxes tells whether tables are drawn as boxes.
-func (l look) boxes() bool { return l.terminal && !l.plain }
-
 // The ANSI colours in use.
 const (
 	bold    = "1"
@@ -41,7 +38,7 @@ const (
 
 // paint colours text where colours are wanted.
 func (l look) paint(colour, text string) string {
-	if !l.colour || l.plain || text == "" {
+	if !l.colour || l.noColour || text == "" {
 		return text
 	}
 	return "\x1b[" + colour + "m" + text + "\x1b[0m"

@@ -26,7 +26,7 @@ const minCut = 8
 // table prints rows: as a box on a terminal, as aligned text elsewhere, where
 // nothing is dropped or cut. Cells may be coloured.
 func (c *cli) table(columns []column, rows [][]string) {
-	if c.look.boxes() {
+	if c.look.terminal {
 		c.box(columns, rows)
 		return
 	}
