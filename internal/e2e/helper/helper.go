@@ -53,10 +53,18 @@ func Names() []string { return slices.Sorted(maps.Keys(programs())) }
 func Run(name string, c Call) int {
 	p, ok := programs()[name]
 	if !ok {
-		fmt.Fprintf(c.Stderr, "helper: no program %q\n", name)
+		c.complain("helper: no program %q", name)
 		return 127
 	}
 	return p(c)
+}
+
+func (c Call) printf(format string, a ...any) {
+	fmt.Fprintf(c.Stdout, format, a...) //nolint:errcheck // who reads may have left; the program goes on
+}
+
+func (c Call) complain(format string, a ...any) {
+	fmt.Fprintf(c.Stderr, format+"\n", a...) //nolint:errcheck // as printf
 }
 
 // number is the nth argument, or otherwise if there is none.
@@ -75,7 +83,7 @@ func wait(d time.Duration) { <-time.After(d) }
 
 // sleeper does nothing.
 func sleeper(c Call) int {
-	fmt.Fprintln(c.Stdout, "sleeper runs")
+	c.printf("sleeper runs\n")
 	// A timer keeps the runtime from calling this a deadlock.
 	wait(24 * time.Hour)
 	return 0
@@ -85,13 +93,13 @@ func sleeper(c Call) int {
 func slowstop(c Call) int {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	fmt.Fprintln(c.Stdout, "slowstop runs")
+	c.printf("slowstop runs\n")
 	for sig := range signals {
 		ms := c.number(0, -1)
-		fmt.Fprintf(c.Stdout, "got %v, ending in %d ms\n", sig, ms)
+		c.printf("got %v, ending in %d ms\n", sig, ms)
 		if ms >= 0 {
 			wait(time.Duration(ms) * time.Millisecond)
-			fmt.Fprintln(c.Stdout, "clean end")
+			c.printf("clean end\n")
 			return 0
 		}
 	}
@@ -107,20 +115,20 @@ func forker(c Call) int {
 		child.Args[0] = "slowstop"
 		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		if err := child.Start(); err != nil {
-			fmt.Fprintln(c.Stderr, err)
+			c.complain("%v", err)
 			return 1
 		}
-		fmt.Fprintf(c.Stdout, "grandchild %d\n", child.Process.Pid)
+		c.printf("grandchild %d\n", child.Process.Pid)
 		return 0
 	}
 	middle := exec.CommandContext(context.Background(), c.Exe, "middle")
 	middle.Args[0] = "forker"
 	middle.Stdout, middle.Stderr = c.Stdout, c.Stderr
 	if err := middle.Run(); err != nil {
-		fmt.Fprintln(c.Stderr, err)
+		c.complain("%v", err)
 		return 1
 	}
-	fmt.Fprintln(c.Stdout, "forker runs")
+	c.printf("forker runs\n")
 	wait(24 * time.Hour)
 	return 0
 }
@@ -129,7 +137,7 @@ func forker(c Call) int {
 func crasher(c Call) int {
 	wait(time.Duration(c.number(1, 0)) * time.Millisecond)
 	for n := range 7 {
-		fmt.Fprintf(c.Stderr, "crasher: complaint %d\n", n+1)
+		c.complain("crasher: complaint %d", n+1)
 	}
 	return c.number(0, 1)
 }
@@ -176,7 +184,7 @@ func hugeline(c Call) int {
 			return 1
 		}
 	}
-	fmt.Fprintf(c.Stdout, "\nafter\n")
+	c.printf("\nafter\n")
 	wait(24 * time.Hour)
 	return 0
 }
@@ -185,18 +193,18 @@ func hugeline(c Call) int {
 // programs without a handler do.
 func server(c Call) int {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "process %d\n", os.Getpid())
+		io.WriteString(w, fmt.Sprintf("process %d\n", os.Getpid())) //nolint:errcheck // the client may have left
 	})
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:"+os.Getenv("PORT"))
 	if err != nil {
-		fmt.Fprintln(c.Stderr, err)
+		c.complain("%v", err)
 		return 1
 	}
-	fmt.Fprintf(c.Stdout, "listening on %s\n", l.Addr())
+	c.printf("listening on %s\n", l.Addr())
 	s := http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		fmt.Fprintln(c.Stderr, err)
+		c.complain("%v", err)
 	}
 	return 1
 }
@@ -208,10 +216,10 @@ func showenv(c Call) int {
 	if err != nil {
 		dir = err.Error()
 	}
-	fmt.Fprintf(c.Stdout, "args %q\ndir %s\n", c.Args, dir)
-	for _, name := range strings.Fields(os.Getenv("SHOW")) {
+	c.printf("args %q\ndir %s\n", c.Args, dir)
+	for name := range strings.FieldsSeq(os.Getenv("SHOW")) {
 		value, ok := os.LookupEnv(name)
-		fmt.Fprintf(c.Stdout, "%s %q %v\n", name, value, ok)
+		c.printf("%s %q %v\n", name, value, ok)
 	}
 	wait(24 * time.Hour)
 	return 0

@@ -29,7 +29,7 @@ func dial(c *Config, n int) (*conn, error) {
 		// which a run with a connection per request soon leaves in TIME_WAIT.
 		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n%250))}
 	}
-	nc, err := d.Dial(c.Network, c.Addr) //nolint:noctx // bounded by Timeout, and never cut short
+	nc, err := d.Dial(c.Network, c.Addr)
 	if err != nil {
 		return nil, err
 	}

@@ -16,9 +16,9 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"paceline/internal/e2e/proc"
+
+	"golang.org/x/sys/unix"
 )
 
 // mark is a variable that every process of a sandbox inherits. PACELINE_HOME is
@@ -155,9 +155,9 @@ func (s *Sandbox) WaitStatus(ctx context.Context, n int, status string) (list []
 func (s *Sandbox) Processes() ([]proc.Process, error) { return proc.Marked(s.marks()...) }
 
 // Close ends everything and removes the folder. Its error names the processes
-// that `pace kill` had left; they are killed then.
-func (s *Sandbox) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+// that `pace kill` had left; they are killed then. It does so also if ctx has ended.
+func (s *Sandbox) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	kill := s.Command(ctx, "kill")
 	kill.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a second Ctrl-C must not end it
@@ -165,13 +165,13 @@ func (s *Sandbox) Close() error {
 	if err != nil {
 		err = fmt.Errorf("pace kill: %w: %s", err, bytes.TrimSpace(out))
 	}
-	return errors.Join(err, Reap(s.Home), os.RemoveAll(s.Dir))
+	return errors.Join(err, Reap(ctx, s.Home), os.RemoveAll(s.Dir))
 }
 
 // Reap kills what still runs of a home that should have ended. Its error names it.
-func Reap(home string) error {
+func Reap(ctx context.Context, home string) error {
 	var left []proc.Process
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := proc.Poll(ctx, 20*time.Millisecond, func() (ok bool, err error) {
 		left, err = proc.Marked(Marks(home)...)

@@ -49,12 +49,12 @@ func newDemo(s *screen, pace, script string) (*demo, error) {
 }
 
 // clear removes whatever is there, at the end or in the middle.
-func (d *demo) clear() error {
+func (d *demo) clear(ctx context.Context) error {
 	if d.closed {
 		return nil
 	}
 	d.closed = true
-	return errors.Join(d.box.Close(), d.port.Release())
+	return errors.Join(d.box.Close(ctx), d.port.Release())
 }
 
 // pace shows and runs one command.
@@ -314,7 +314,7 @@ func (d *demo) end(ctx context.Context) error {
 	d.claim(len(all) >= 4 && len(left) == 0, "of the %d processes, keeper and daemon among them, none is left", len(all))
 	_, err = (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.port.Addr())
 	d.claim(errors.Is(err, syscall.ECONNREFUSED), "nobody listens on port %d any more", d.port.Number)
-	return d.clear()
+	return d.clear(ctx)
 }
 
 func pause(ctx context.Context, d time.Duration) {

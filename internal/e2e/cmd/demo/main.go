@@ -38,10 +38,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := show(ctx, s, *pace, *script)
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(stderr, "demo: interrupted; everything it started has been removed")
-		err = errors.Join(err, ctx.Err())
+		err = errors.Join(errors.New("interrupted; everything it started has been removed"), ctx.Err())
+		complain(stderr, err)
 	case err != nil:
-		fmt.Fprintln(stderr, "demo:", err)
+		complain(stderr, err)
 	}
 	return s.verdict(err)
 }
@@ -52,7 +52,7 @@ func show(ctx context.Context, s *screen, pace, script string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.clear()) }()
+	defer func() { err = errors.Join(err, d.clear(ctx)) }()
 	for _, scene := range []struct {
 		title string
 		play  func(context.Context) error
@@ -71,4 +71,8 @@ func show(ctx context.Context, s *screen, pace, script string) (err error) {
 		}
 	}
 	return nil
+}
+
+func complain(w io.Writer, err error) {
+	fmt.Fprintln(w, "demo:", err) //nolint:errcheck // there is nowhere left to say it
 }

@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// screen is what the audience sees. All output goes to it, and its errors are of
-// no interest: who reads may leave.
+// screen is what the audience sees. All output goes to it.
 type screen struct {
 	w      io.Writer
 	tty    bool
@@ -37,26 +36,30 @@ func (s *screen) colour(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
+func (s *screen) printf(format string, a ...any) {
+	fmt.Fprintf(s.w, format, a...) //nolint:errcheck // who reads may leave
+}
+
 // scene begins a part.
 func (s *screen) scene(title string) {
 	s.scenes++
-	fmt.Fprintf(s.w, "\n%s\n", s.colour("1", fmt.Sprintf("%d. %s", s.scenes, title)))
+	s.printf("\n%s\n", s.colour("1", fmt.Sprintf("%d. %s", s.scenes, title)))
 }
 
 // command shows what is typed.
 func (s *screen) command(words ...string) {
-	fmt.Fprintf(s.w, "   %s\n", s.colour("36", "$ "+strings.Join(words, " ")))
+	s.printf("   %s\n", s.colour("36", "$ "+strings.Join(words, " ")))
 }
 
 // say tells what is seen or done.
 func (s *screen) say(format string, a ...any) {
-	fmt.Fprintf(s.w, "   %s\n", fmt.Sprintf(format, a...))
+	s.printf("   %s\n", fmt.Sprintf(format, a...))
 }
 
 // print shows output of several lines.
 func (s *screen) print(text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
-		fmt.Fprint(s.w, "   ", line)
+		s.printf("   %s", line)
 	}
 }
 
@@ -65,11 +68,11 @@ func (s *screen) claim(holds bool, format string, a ...any) {
 	text := fmt.Sprintf(format, a...)
 	if holds {
 		s.held++
-		fmt.Fprintf(s.w, "   %s %s\n", s.colour("32", "✓"), text)
+		s.printf("   %s %s\n", s.colour("32", "✓"), text)
 		return
 	}
 	s.broken = append(s.broken, text)
-	fmt.Fprintf(s.w, "   %s\n", s.colour("31", "✗ DOES NOT HOLD: "+text))
+	s.printf("   %s\n", s.colour("31", "✗ DOES NOT HOLD: "+text))
 }
 
 // verdict sums up and returns the exit status.
@@ -77,14 +80,14 @@ func (s *screen) verdict(err error) int {
 	took := time.Since(s.begun).Round(100 * time.Millisecond)
 	switch {
 	case len(s.broken) > 0:
-		fmt.Fprintf(s.w, "\n%s\n", s.colour("31", fmt.Sprintf("%d claims do not hold:", len(s.broken))))
+		s.printf("\n%s\n", s.colour("31", fmt.Sprintf("%d claims do not hold:", len(s.broken))))
 		for _, text := range s.broken {
-			fmt.Fprintln(s.w, "  ✗", text)
+			s.printf("  ✗ %s\n", text)
 		}
 		return 1
 	case err != nil:
 		return 1
 	}
-	fmt.Fprintf(s.w, "\n%s\n", s.colour("1;32", fmt.Sprintf("All %d claims hold. (%s)", s.held, took)))
+	s.printf("\n%s\n", s.colour("1;32", fmt.Sprintf("All %d claims hold. (%s)", s.held, took)))
 	return 0
 }

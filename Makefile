@@ -1,0 +1,78 @@
+# Every task of the project. `make help` lists them.
+
+GO            ?= go
+GOLANGCI_LINT := v2.15.0
+VERSION       ?= $(or $(shell git describe --tags --dirty 2>/dev/null),0.1.0-dev)
+FUZZTIME      ?= 10s
+PART          ?=
+
+BIN   := bin/pace
+CACHE := $(CURDIR)/.cache
+LINT  := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT)
+E2E   := internal/e2e
+FLAGS := -trimpath -buildvcs=false
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.DEFAULT_GOAL := build
+
+.PHONY: build
+build: ## build the static binary bin/pace
+	CGO_ENABLED=0 $(GO) build $(FLAGS) -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/pace
+
+.PHONY: demo
+demo: ## show the main job with real servers, and check what is claimed
+	@scripts/deps.sh node
+	@$(MAKE) --no-print-directory -s build
+	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/demo ./cmd/demo
+	@exec $(CACHE)/bin/demo -pace $(BIN) -script examples/node/server.js
+
+.PHONY: test
+test: ## run every test; as root it installs what they need
+	scripts/deps.sh gcc node python3 npm?
+	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
+	$(GO) vet ./...
+	$(GO) test -race ./...
+	$(MAKE) --no-print-directory e2e
+
+.PHONY: e2e
+e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
+	@scripts/deps.sh gcc node python3
+	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 $(if $(RUN),-run '$(RUN)') ./...
+
+.PHONY: lint
+lint: $(LINT) ## run golangci-lint (pinned; built at the first time) and build for macOS
+	$(LINT) run ./...
+	cd $(E2E) && $(LINT) run ./...
+	GOOS=darwin CGO_ENABLED=0 $(GO) build ./...
+
+$(LINT):
+	mkdir -p $(CACHE)/bin/new
+	GOBIN=$(CACHE)/bin/new $(GO) install -trimpath github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv $(CACHE)/bin/new/golangci-lint $@ && rmdir $(CACHE)/bin/new
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code as lint wants it
+	$(LINT) fmt ./...
+	cd $(E2E) && $(LINT) fmt ./...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## measure what must hold; PART=list runs one part, PART=help names them
+	@scripts/deps.sh node
+	@$(MAKE) --no-print-directory -s build
+	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
+
+.PHONY: cover
+cover: ## test coverage, unit and end-to-end tests together
+	scripts/cover.sh
+
+.PHONY: clean
+clean: ## remove what was built; .cache stays
+	rm -rf bin dist

@@ -1,0 +1,273 @@
+// Package paceline holds the tests of the tree as a whole: which package may
+// import which, and what a start of the binary may cost.
+package paceline
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/build/constraint"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const module = "paceline/"
+
+// imports says which packages of this module each package may import. Imports
+// go down, never sideways. A package that is missing here fails the test: decide
+// where it stands before adding it.
+var imports = map[string][]string{
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
+
+	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem"},
+	"internal/api":       {"internal/app"},
+	"internal/ecosystem": {"internal/app"},
+
+	"internal/daemon": {
+		"internal/api", "internal/app", "internal/keeper", "internal/kernel", "internal/logs", "internal/nodeipc",
+		"internal/port", "internal/state", "internal/stats", "internal/supervisor",
+	},
+	"internal/supervisor": {"internal/app"},
+	"internal/logs":       {"internal/app"},
+	"internal/stats":      {"internal/app"},
+	"internal/state":      {"internal/app"},
+
+	"internal/keeper":        {"internal/kernel"},
+	"internal/nodeipc":       {"internal/kernel"},
+	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
+	"internal/port/dispatch": {"internal/kernel"},
+	"internal/kernel":        nil,
+	"internal/app":           nil,
+}
+
+// outside says which packages may import which module that is not ours, so that
+// each stays replaceable in one place. "*" means any, in files for Linux alone.
+var outside = map[string][]string{
+	"github.com/cilium/ebpf":       {"internal/port/dispatch"},
+	"github.com/google/renameio":   {"internal/state"},
+	"github.com/jedib0t/go-pretty": {"internal/cli"},
+	"github.com/spf13/cobra":       {"internal/cli"},
+	"github.com/spf13/pflag":       {"internal/cli"},
+	"golang.org/x/term":            {"cmd/pace", "internal/cli"},
+	"golang.org/x/sys":             {"*"},
+}
+
+// source is one file of ours that is not a test.
+type source struct {
+	name string // with forward slashes, from the root
+	pkg  string // its folder
+	file *ast.File
+}
+
+// sources parses the tree itself rather than ask `go list`: go test's cache sees
+// the files that a test opens, not what a command run by it reads.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var list []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "testdata" || d.Name() == "bin" || name == "internal/e2e"):
+			return filepath.SkipDir
+		case d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		list = append(list, source{name: name, pkg: path.Dir(name), file: f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func (s source) imports() []string {
+	var list []string
+	for _, spec := range s.file.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err == nil {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func TestImports(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range sources(t) {
+		may, listed := imports[s.pkg]
+		if !listed && !seen[s.pkg] {
+			t.Errorf("%s: not in the table; add it with the packages it may import", s.pkg)
+		}
+		seen[s.pkg] = true
+		for _, name := range s.imports() {
+			if dep, ours := strings.CutPrefix(name, module); ours && !slices.Contains(may, dep) {
+				t.Errorf("%s: %s must not import %s", s.name, s.pkg, dep)
+			}
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(imports)) {
+		if !seen[pkg] {
+			t.Errorf("%s: in the table but not in the tree", pkg)
+		}
+	}
+}
+
+func TestOutsideModules(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		for _, name := range s.imports() {
+			if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") {
+				continue // the standard library or ours
+			}
+			owner := ""
+			for mod := range outside {
+				if name == mod || strings.HasPrefix(name, mod+"/") {
+					owner = mod
+				}
+			}
+			may := outside[owner]
+			used[owner] = true
+			switch {
+			case owner == "":
+				t.Errorf("%s: imports %s, whose module is not in the table", s.name, name)
+			case slices.Equal(may, []string{"*"}):
+				if !linuxOnly(s) {
+					t.Errorf("%s: %s belongs into a file for Linux alone", s.name, name)
+				}
+			case !slices.Contains(may, s.pkg):
+				t.Errorf("%s: only %s may import %s", s.name, strings.Join(may, ", "), name)
+			}
+		}
+	}
+	for _, mod := range slices.Sorted(maps.Keys(outside)) {
+		if !used[mod] {
+			t.Errorf("%s: in the table but nobody imports it", mod)
+		}
+	}
+}
+
+// linuxOnly reports whether a file is built for Linux and nothing else.
+func linuxOnly(s source) bool {
+	base := strings.TrimSuffix(path.Base(s.name), ".go")
+	if strings.HasSuffix(base, "_linux") || strings.Contains(base, "_linux_") {
+		return true
+	}
+	for _, group := range s.file.Comments {
+		for _, c := range group.List {
+			if !constraint.IsGoBuild(c.Text) {
+				continue
+			}
+			expr, err := constraint.Parse(c.Text)
+			return err == nil && !expr.Eval(func(tag string) bool { return tag != "linux" })
+		}
+	}
+	return false
+}
+
+func TestPackageComments(t *testing.T) {
+	comments := map[string][]string{}
+	for _, s := range sources(t) {
+		if _, ok := comments[s.pkg]; !ok {
+			comments[s.pkg] = nil
+		}
+		if s.file.Doc == nil {
+			continue
+		}
+		comments[s.pkg] = append(comments[s.pkg], s.name)
+		want := "Package " + s.file.Name.Name + " "
+		if s.file.Name.Name == "main" {
+			want = "Command " + path.Base(s.pkg) + " "
+		}
+		if text := s.file.Doc.Text(); !strings.HasPrefix(text, want) {
+			t.Errorf("%s: package comment begins %.30q, want %q", s.name, text, want)
+		}
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(comments)) {
+		if files := comments[pkg]; len(files) != 1 {
+			t.Errorf("%s: %d package comments %v, want one", pkg, len(files), files)
+		}
+	}
+}
+
+// One binary plays every role, so whatever is linked is initialised before
+// `pace list` can begin.
+func TestInitialisersAreQuick(t *testing.T) {
+	const budget = 3 * time.Millisecond
+	bin := filepath.Join(t.TempDir(), "pace")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", bin, "./cmd/pace")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	// The best of many: the sum is of wall times, and the machine has other work.
+	best, slowest := time.Hour, ""
+	for range 30 {
+		run := exec.CommandContext(t.Context(), bin, "--version")
+		run.Env = append(os.Environ(), "GODEBUG=inittrace=1", "PACELINE_HOME="+t.TempDir())
+		var trace bytes.Buffer
+		run.Stderr = &trace
+		if err := run.Run(); err != nil {
+			t.Fatalf("pace --version: %v\n%s", err, trace.Bytes())
+		}
+		if sum, top := initTimes(t, &trace); sum < best {
+			best, slowest = sum, top
+		}
+	}
+	t.Logf("package initialisers: %v at best; the slowest: %s", best, slowest)
+	if best > budget {
+		t.Errorf("package initialisers take %v, want at most %v; the slowest: %s", best, budget, slowest)
+	}
+}
+
+// initTimes adds up lines such as
+//
+//	init internal/bytealg @0.008 ms, 0 ms clock, 0 bytes, 0 allocs
+func initTimes(t *testing.T, trace *bytes.Buffer) (sum time.Duration, slowest string) {
+	t.Helper()
+	type line struct {
+		pkg  string
+		took time.Duration
+	}
+	var lines []line
+	for s := bufio.NewScanner(trace); s.Scan(); {
+		var pkg string
+		var at, ms float64
+		if n, _ := fmt.Sscanf(s.Text(), "init %s @%g ms, %g ms clock", &pkg, &at, &ms); n == 3 {
+			took := time.Duration(ms * float64(time.Millisecond))
+			lines = append(lines, line{pkg, took})
+			sum += took
+		}
+	}
+	if len(lines) < 10 {
+		t.Fatalf("only %d packages are traced", len(lines))
+	}
+	slices.SortFunc(lines, func(a, b line) int { return int(b.took - a.took) })
+	var top []string
+	for _, l := range lines[:5] {
+		top = append(top, fmt.Sprintf("%s %v", l.pkg, l.took))
+	}
+	return sum, strings.Join(top, ", ")
+}
