@@ -50,6 +50,7 @@ type gauge struct {
 	stalled  time.Time // since when the queue is neither empty nor shrinking; zero: it is not
 	looks    int       // how many looks have found that
 	looked   time.Time
+	before   mark // when it stalled
 
 	rest  time.Duration // the last rest's length; zero: never rested, or long ago
 	until time.Time     // resting: its end; trying: when an empty queue means accepted; in: end of parole
@@ -66,49 +67,72 @@ func (q *gauge) enter(wanted bool) {
 	}
 }
 
-// look takes the depth of the queue at a moment.
-func (q *gauge) look(depth int, now time.Time) {
-	before := q.depth
+// mark is the state of a queue at a moment.
+type mark struct {
+	depth int
+	dealt uint64
+}
+
+// look takes the depth of the queue at a moment, and how many connections the slot
+// has been dealt so far.
+func (q *gauge) look(depth int, dealt uint64, now time.Time) {
+	last := q.depth
 	q.depth = depth
+	begin := func() { q.stalled, q.looks, q.before = now, 0, mark{depth, dealt} }
 	switch {
 	case depth == 0:
 		q.stalled, q.looks = time.Time{}, 0
-	case q.stalled.IsZero() || depth < before:
-		q.stalled, q.looks = now, 0
-	case now.Sub(q.looked) > tick/2: // two looks in a row are one
-		q.looks++
-	default:
+	case q.stalled.IsZero() || depth < last:
+		begin()
+	case now.Sub(q.looked) < tick/2: // two looks in a row are one
 		return
+	default:
+		q.looks++
+		if q.standing == in && q.overdue(now) && q.accepted(dealt) {
+			begin()
+			q.doubt = time.Time{}
+		}
 	}
 	q.looked = now
-	if depth < before || !q.doubt.IsZero() && now.After(q.doubt) && depth == 0 {
-		q.doubt = time.Time{} // it accepts
+	if depth < last || depth == 0 && now.After(q.doubt) {
+		q.doubt = time.Time{}
 	}
 }
 
+// accepted reports whether a queue that was found to be full at each look had
+// others in it each time: more were dealt than it has grown by. Those whose
+// handshake is not over count too, so that a single one says nothing, and neither
+// do a few when many are on their way from clients far off.
+func (q *gauge) accepted(dealt uint64) bool {
+	came := int(dealt - q.before.dealt)
+	return came-(q.depth-q.before.depth) > max(1, came/2)
+}
+
 // stuck reports whether the queue has not moved for too long.
-func (q *gauge) stuck(now time.Time) bool {
+func (q *gauge) stuck(now time.Time) bool { return !q.stalled.IsZero() && q.overdue(now) }
+
+func (q *gauge) overdue(now time.Time) bool {
 	wait, looks := suspicion, suspicionLooks
 	if q.standing == in {
 		wait, looks = patience, patienceLooks
 	}
-	return !q.stalled.IsZero() && q.looks >= looks && now.Sub(q.stalled) >= wait
-}
-
-// decision is what judge wants done, by the index of the gauge. The rotation is
-// what the gauges' standing says afterwards, and is published first.
-type decision struct {
-	flush    []int // move these queues to the slots in rotation
-	try      int   // give this slot the next connection; -1: none
-	cancel   bool  // take back the last try
-	back     []int // are back in rotation now
-	waiting  bool  // there are connections that nobody has accepted
-	hopeless bool  // nothing can be done about them
-	again    time.Time
+	return q.looks >= looks && now.Sub(q.stalled) >= wait
 }
 
 // moved tells that the queue was moved away.
 func (q *gauge) moved() { q.depth, q.stalled, q.looks = 0, time.Time{}, 0 }
+
+// decision is what judge wants done, by the index of the gauge. The rotation is
+// what the gauges' standing says afterwards, and is published first.
+type decision struct {
+	flush    []int     // move these queues to the slots in rotation
+	try      int       // give this slot the next connection; -1: none
+	cancel   bool      // take back the last try
+	back     []int     // are back in rotation now
+	waiting  bool      // there are connections that nobody has accepted
+	hopeless bool      // nothing can be done about them
+	again    time.Time // judge again by then, though no queue calls for it; zero: need not
+}
 
 // judge applies the rule to the slots of one group after a look at each. Pending
 // says that the connection for the slot that is trying has not come yet.

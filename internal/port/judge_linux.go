@@ -25,7 +25,7 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 	gauges := make([]*gauge, len(g.lanes))
 	for i, l := range g.lanes {
 		gauges[i] = &l.gauge
-		l.gauge.look(s.depth(l), now)
+		l.gauge.look(s.depth(l), g.dispatch.Share(l.number), now)
 	}
 	d := judge(gauges, g.dispatch.Waiting(), now)
 	if d.cancel {

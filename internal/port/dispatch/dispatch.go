@@ -5,8 +5,7 @@ package dispatch
 import "errors"
 
 // MaxSlots is how many slots a RoundRobin can deal to. The list of slots is
-// published in banks of one byte per slot, and 15 banks and the header fill one
-// page; more slots than that have no use on one machine.
+// published as one byte per slot.
 const MaxSlots = 256
 
 // ErrUnsupported says that the kernel, or the rights of this process, do not

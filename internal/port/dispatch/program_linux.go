@@ -40,6 +40,7 @@ func atomicOp(op asm.AtomicOp, dst, src asm.Register, offset int16) asm.Instruct
 //	head = control.head                              // bank and length in one load
 //	for (try = 0; try < 4; try++)
 //		slot = bank[fetch_add(&control.dealt, 1) % length]
+//		control.shares[slot]++
 //		select(slot), done if it is there
 //	return SK_PASS                                   // the kernel's hash chooses
 func instructions(sockets, control int) asm.Instructions {
@@ -93,6 +94,11 @@ func instructions(sockets, control int) asm.Instructions {
 			asm.Mov.Reg(asm.R2, bank),
 			asm.Add.Reg(asm.R2, asm.R1),
 			asm.LoadMem(asm.R1, asm.R2, 0, asm.Byte),
+			asm.Mov.Reg(asm.R2, asm.R1),
+			asm.LSh.Imm(asm.R2, 3),
+			asm.Add.Reg(asm.R2, state),
+			asm.Mov.Imm(asm.R3, 1),
+			asm.AddAtomic.Mem(asm.R2, asm.R3, asm.DWord, offShares),
 		)
 		next := pass
 		if try+1 < tries {
@@ -106,8 +112,8 @@ func instructions(sockets, control int) asm.Instructions {
 	)
 }
 
-// checkFetch returns an error unless all atomic operations of the program, as
-// the kernel gets them, return the old value. Without that the program would
+// checkFetch returns an error unless those atomic operations of the program whose
+// result is used, as the kernel gets them, return the old value. Without that the program would
 // load and run, and one socket would get every connection. The byte order does
 // not matter for that.
 func checkFetch(prog asm.Instructions) error {
@@ -116,18 +122,17 @@ func checkFetch(prog asm.Instructions) error {
 		return fmt.Errorf("encode dispatch program: %w", err)
 	}
 	const storeAtomic = 0xdb // BPF_STX | BPF_ATOMIC | BPF_DW
-	found := 0
+	fetching := 0
 	for raw := buf.Bytes(); len(raw) >= asm.InstructionSize; raw = raw[asm.InstructionSize:] {
 		if raw[0] != storeAtomic {
 			continue
 		}
-		found++
-		if imm := binary.LittleEndian.Uint32(raw[4:8]); imm&bpfFetch == 0 {
-			return fmt.Errorf("encode dispatch program: atomic operation %#x does not fetch", imm)
+		if imm := binary.LittleEndian.Uint32(raw[4:8]); imm&bpfFetch != 0 {
+			fetching++
 		}
 	}
-	if found != tries+1 {
-		return fmt.Errorf("encode dispatch program: %d atomic operations, want %d", found, tries+1)
+	if want := 1 + tries; fetching != want {
+		return fmt.Errorf("encode dispatch program: %d atomic operations fetch, want %d", fetching, want)
 	}
 	return nil
 }

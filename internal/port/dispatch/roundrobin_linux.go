@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// control is the page that the program and we share: the value of a one-element
-// array map, mapped into memory. It outlives the daemon with the map.
+// control is what the program and we share: the value of a one-element array map,
+// mapped into memory. It outlives the daemon with the map.
 type control struct {
 	head   atomic.Uint64    // bank<<32 | length of the list in it: one store publishes a list
 	dealt  atomic.Uint64    // how many slots have been looked at so far
@@ -22,15 +22,17 @@ type control struct {
 	wanted [4]atomic.Uint64 // one bit per slot: kept for the next daemon, unknown to the program
 	_      [20]uint64
 	lists  [banks][MaxSlots]uint8
+	shares [MaxSlots]atomic.Uint64 // how many connections each slot was dealt
 }
 
 const (
-	banks    = 15
-	offHead  = int16(unsafe.Offsetof(control{}.head))
-	offDealt = int16(unsafe.Offsetof(control{}.dealt))
-	offOnce  = int16(unsafe.Offsetof(control{}.once))
-	offBanks = int32(unsafe.Offsetof(control{}.lists))
-	size     = int(unsafe.Sizeof(control{}))
+	banks     = 15
+	offHead   = int16(unsafe.Offsetof(control{}.head))
+	offDealt  = int16(unsafe.Offsetof(control{}.dealt))
+	offOnce   = int16(unsafe.Offsetof(control{}.once))
+	offShares = int16(unsafe.Offsetof(control{}.shares))
+	offBanks  = int32(unsafe.Offsetof(control{}.lists))
+	size      = int(unsafe.Sizeof(control{}))
 )
 
 // RoundRobin deals the connections of one group of SO_REUSEPORT sockets out in
@@ -188,6 +190,9 @@ func (r *RoundRobin) Deal(slots []int) {
 
 // Dealt returns a number that grows with each connection dealt.
 func (r *RoundRobin) Dealt() uint64 { return r.control.dealt.Load() }
+
+// Share returns how many connections the slot was dealt in its turn.
+func (r *RoundRobin) Share(slot int) uint64 { return r.control.shares[slot].Load() }
 
 // Once gives the slot exactly the next connection, in the list or not.
 func (r *RoundRobin) Once(slot int) { r.control.once.Store(uint64(slot) + 1) }
