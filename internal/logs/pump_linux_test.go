@@ -55,6 +55,7 @@ func descriptors(t testing.TB) int {
 // source is a stream whose write end the test holds.
 type source struct {
 	*os.File
+	path string // of the last file
 	done chan struct{}
 	once sync.Once
 }
@@ -66,6 +67,9 @@ func add(t testing.TB, p *Pump, name string, files ...FileSpec) *source {
 		t.Fatal(err)
 	}
 	s := &source{File: w, done: make(chan struct{})}
+	for _, f := range files {
+		s.path = f.Path
+	}
 	if _, err := p.Add(StreamSpec{Name: name, Pipe: r, Files: files, Done: func() { close(s.done) }}); err != nil {
 		t.Fatal(err)
 	}
