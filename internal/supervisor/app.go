@@ -12,16 +12,28 @@ import (
 	"paceline/internal/app"
 )
 
+// registry is which apps and instances there are. Supervisor.run owns it.
+type registry struct {
+	*shared
+	store  func(Saved) error
+	list   atomic.Pointer[listing] // read by anyone
+	apps   map[string]*group
+	nextID int
+	strays int // processes of unknown apps that are being ended
+}
+
 // maxLaunches is how many processes of one app are being started at a time: more
 // would not be faster and would starve everybody else.
 const maxLaunches = 8
 
 // group is an app with its slots. Supervisor.run owns it.
 type group struct {
-	spec     atomic.Pointer[app.Spec] // the wanted one; read by anyone
-	slots    []*slot                  // by index, those that are leaving included
-	reload   *reload                  // nil if none is under way
-	launches chan struct{}            // one token for each process being started
+	reg       *registry
+	spec      atomic.Pointer[app.Spec] // the wanted one; read by anyone
+	slots     []*slot                  // by index, those that are leaving included
+	reload    *reload                  // nil if none is under way
+	reloading atomic.Bool              // reload is not nil; read by anyone
+	launches  chan struct{}            // one token for each process being started
 }
 
 // slot is a place for an instance, with the id that the user sees. During a
@@ -44,8 +56,8 @@ type listing struct {
 	apps  []*group // by name
 }
 
-func newGroup(spec *app.Spec) *group {
-	g := &group{launches: make(chan struct{}, maxLaunches)}
+func (r *registry) newGroup(spec *app.Spec) *group {
+	g := &group{reg: r, launches: make(chan struct{}, maxLaunches)}
 	g.spec.Store(spec)
 	return g
 }
@@ -65,116 +77,165 @@ func (g *group) running() bool {
 	})
 }
 
-// addSlot gives the group a slot at its lowest free index.
-func (s *Supervisor) addSlot(g *group) *slot {
-	index := 0
-	for slices.ContainsFunc(g.slots, func(sl *slot) bool { return !sl.leaving && sl.index == index }) {
-		index++
-	}
-	sl := &slot{id: s.nextID, index: index, group: g}
-	s.nextID++
-	sl.current.Store(s.newInstance(sl, g.spec.Load()))
-	g.insert(sl)
+// addSlot gives the group a slot.
+func (r *registry) addSlot(g *group, index int) *slot {
+	sl := &slot{id: r.nextID, index: index, group: g}
+	r.nextID++
+	sl.current.Store(r.newInstance(sl, g.spec.Load()))
+	g.slots = append(g.slots, sl)
 	return sl
 }
 
-func (g *group) insert(sl *slot) {
-	g.slots = append(g.slots, sl)
+// sort puts the slots in the order of their indexes.
+func (g *group) sort() {
 	slices.SortStableFunc(g.slots, func(a, b *slot) int { return cmp.Compare(a.index, b.index) })
 }
 
-// resize adds slots or marks them as leaving, highest index first, until n stay.
-// What it returns has not been told to any instance; undo takes it back.
-func (s *Supervisor) resize(g *group, n int) (added, leaving []*slot, undo func()) {
-	slotsBefore, idBefore := slices.Clone(g.slots), s.nextID
+// resize adds slots at the lowest free indexes, or marks those with the highest
+// as leaving, until n stay. What it returns has not been told to any instance;
+// undo takes it back.
+func (r *registry) resize(g *group, n int) (added, leaving []*slot, undo func()) {
+	slotsBefore, idBefore := slices.Clone(g.slots), r.nextID
 	staying := g.staying()
-	for len(staying)+len(added) < n {
-		added = append(added, s.addSlot(g))
+	taken := map[int]bool{}
+	for _, sl := range staying {
+		taken[sl.index] = true
 	}
+	for index := 0; len(staying)+len(added) < n; index++ {
+		if !taken[index] {
+			added = append(added, r.addSlot(g, index))
+		}
+	}
+	g.sort()
 	for _, sl := range staying[min(n, len(staying)):] {
 		sl.leaving = true
 		leaving = append(leaving, sl)
 	}
 	return added, leaving, func() {
-		g.slots, s.nextID = slotsBefore, idBefore
+		g.slots, r.nextID = slotsBefore, idBefore
 		for _, sl := range leaving {
 			sl.leaving = false
 		}
 	}
 }
 
-// bring starts the goroutine of an instance.
-func (s *Supervisor) bring(in *instance) { s.wg.Go(in.run) }
-
 // addBeside puts a further instance into a slot.
-func (s *Supervisor) addBeside(sl *slot, in *instance) {
+func (r *registry) addBeside(in *instance) {
 	in.recording = false
-	sl.beside = append(sl.beside, in)
-	s.bring(in)
+	in.slot.beside = append(in.slot.beside, in)
+	r.bring(in)
 }
 
 // bury takes an instance that has ended out of its slot, and the slot out of its
 // app when it was the last.
-func (s *Supervisor) bury(in *instance) {
-	s.tell(func() {
-		sl := in.slot
-		if i := slices.Index(sl.beside, in); i >= 0 {
-			sl.beside = slices.Delete(sl.beside, i, i+1)
-		} else {
-			sl.empty = true
-		}
-		if in.retired {
-			sl.retiring.Add(-1)
-		}
-		if !sl.empty || len(sl.beside) > 0 {
-			return
-		}
-		g := sl.group
-		g.slots = slices.DeleteFunc(g.slots, func(other *slot) bool { return other == sl })
-		s.host.Save(sl.id, nil)
-		if s.apps[g.name()] != g { // see endStrays
-			s.strays--
-			return
-		}
-		if len(g.slots) == 0 {
-			delete(s.apps, g.name())
-			s.host.SaveSpec(g.name(), nil)
-		}
-		if len(s.apps) == 0 && s.strays == 0 {
-			s.nextID = 0
-		}
-		s.relist()
-		s.touch()
-		s.event(app.Event{At: time.Now(), Type: app.EventDelete, ID: sl.id, Name: g.name()})
-	})
+func (r *registry) bury(in *instance) {
+	sl := in.slot
+	if i := slices.Index(sl.beside, in); i >= 0 {
+		sl.beside = slices.Delete(sl.beside, i, i+1)
+	} else {
+		sl.empty = true
+	}
+	if in.retired {
+		sl.retiring.Add(-1)
+	}
+	if !sl.empty || len(sl.beside) > 0 {
+		return
+	}
+	g := sl.group
+	g.slots = slices.DeleteFunc(g.slots, func(other *slot) bool { return other == sl })
+	r.host.Save(sl.id, nil)
+	if r.apps[g.name()] != g { // see endStrays
+		r.strays--
+		return
+	}
+	if len(g.slots) == 0 {
+		delete(r.apps, g.name())
+		r.host.SaveSpec(g.name(), nil)
+	}
+	if len(r.apps) == 0 && r.strays == 0 {
+		r.nextID = 0
+	}
+	r.relist()
+	r.touch()
+	r.event(app.Event{At: time.Now(), Type: app.EventDelete, ID: sl.id, Name: g.name()})
 }
 
 // relist shows readers the present slots.
-func (s *Supervisor) relist() {
+func (r *registry) relist() {
 	l := &listing{}
-	for _, name := range slices.Sorted(maps.Keys(s.apps)) {
-		g := s.apps[name]
+	for _, name := range slices.Sorted(maps.Keys(r.apps)) {
+		g := r.apps[name]
 		l.apps = append(l.apps, g)
 		l.slots = append(l.slots, g.slots...)
 	}
 	slices.SortFunc(l.slots, func(a, b *slot) int { return cmp.Compare(a.id, b.id) })
-	s.list.Store(l)
+	r.list.Store(l)
 }
 
 // setSpec makes spec the wanted one, which each instance's next process gets.
-func (s *Supervisor) setSpec(g *group, spec *app.Spec) {
+func (r *registry) setSpec(g *group, spec *app.Spec) {
 	g.spec.Store(spec)
-	s.keepSpec(spec)
+	r.keepSpec(spec)
 	for _, sl := range g.slots {
 		sl.current.Load().box.put(update{spec: spec})
 	}
 }
 
 // keepSpec gives the spec to the host, for a daemon that finds no state file.
-func (s *Supervisor) keepSpec(spec *app.Spec) {
+func (r *registry) keepSpec(spec *app.Spec) {
 	b, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("supervisor: encode spec: %v", err)) // it holds only plain values
 	}
-	s.host.SaveSpec(spec.Name, b)
+	r.host.SaveSpec(spec.Name, b)
+}
+
+// find returns the slots of ids, by id and each once.
+func (r *registry) find(ids []int) ([]*slot, error) {
+	all := r.list.Load().slots
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	slots := make([]*slot, 0, len(ids))
+	for _, id := range ids {
+		i, found := slices.BinarySearchFunc(all, id, func(sl *slot, id int) int { return cmp.Compare(sl.id, id) })
+		if !found {
+			return nil, fmt.Errorf("instance %d: %w", id, ErrNotFound)
+		}
+		slots = append(slots, all[i])
+	}
+	return slots, nil
+}
+
+// save writes the wanted apps. wish says what some instances are to become,
+// before they know of it themselves.
+func (r *registry) save(wish map[int]wanted) error {
+	saved := Saved{NextID: r.nextID, Apps: []SavedApp{}}
+	for _, name := range slices.Sorted(maps.Keys(r.apps)) {
+		g := r.apps[name]
+		one := SavedApp{Spec: *g.spec.Load()}
+		for _, sl := range g.staying() {
+			rec := sl.record()
+			if w, ok := wish[sl.id]; ok {
+				rec.Wanted = w
+			}
+			one.Instances = append(one.Instances, SavedInstance{ID: sl.id, Index: sl.index, Record: rec.encode()})
+		}
+		if len(one.Instances) > 0 {
+			saved.Apps = append(saved.Apps, one)
+		}
+	}
+	if len(saved.Apps) == 0 {
+		saved.NextID = 0
+	}
+	if err := r.store(saved); err != nil {
+		return fmt.Errorf("%w: %w", ErrSave, err)
+	}
+	return nil
+}
+
+// record is the last record of the slot's instance.
+func (sl *slot) record() record {
+	if r := sl.current.Load().record.Load(); r != nil {
+		return *r
+	}
+	return record{Name: sl.group.name(), Index: sl.index, Wanted: wantRunning, CreatedAt: time.Now()}
 }

@@ -3,8 +3,10 @@ package supervisor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"paceline/internal/app"
 )
@@ -12,20 +14,21 @@ import (
 // batch is a set of instances that were given an order, and the place where
 // their reports arrive.
 type batch struct {
+	s       *shared
 	members []*instance
 	replies chan report // has room for all
 }
 
-func newBatch(size int) *batch { return &batch{replies: make(chan report, size)} }
+func (s *shared) newBatch(size int) *batch { return &batch{s: s, replies: make(chan report, size)} }
 
 // dispatch orders the slots' instances to do m and to report when until holds.
 // They all begin at once; ctx bounds only the waiting.
-func (s *Supervisor) dispatch(ctx context.Context, slots []*slot, m message, until func(view) bool) *batch {
+func (s *shared) dispatch(ctx context.Context, slots []*slot, m message, until func(view) bool) *batch {
 	beside := 0 // end adds those to the same batch
 	for _, sl := range slots {
 		beside += len(sl.beside)
 	}
-	b := newBatch(len(slots) + beside)
+	b := s.newBatch(len(slots) + beside)
 	for _, sl := range slots {
 		b.send(ctx, []*instance{sl.current.Load()}, m, until)
 	}
@@ -46,7 +49,7 @@ func (b *batch) send(ctx context.Context, ins []*instance, m message, until func
 
 // collect waits for the reports of the whole batch. On an error it returns those
 // that have come.
-func (s *Supervisor) collect(ctx context.Context, b *batch) ([]report, error) {
+func (b *batch) collect(ctx context.Context) ([]report, error) {
 	reports := make([]report, 0, len(b.members))
 	for range b.members {
 		select {
@@ -54,12 +57,47 @@ func (s *Supervisor) collect(ctx context.Context, b *batch) ([]report, error) {
 			reports = append(reports, r)
 		case <-ctx.Done():
 			return reports, ctx.Err()
-		case <-s.closed:
+		case <-b.s.closed:
 			return reports, ErrClosed
 		}
 	}
 	return reports, nil
 }
+
+// settle waits until the instances that were told to start are ready, have
+// failed or have had their listen_timeout.
+func (b *batch) settle(ctx context.Context, verb string) ([]app.Status, error) {
+	if _, err := b.collect(ctx); err != nil {
+		return b.statuses(), err
+	}
+	var limit time.Duration
+	for _, in := range b.members {
+		limit = max(limit, time.Duration(in.slot.group.spec.Load().ListenTimeout))
+	}
+	// A little longer, so that the instances' own timers say it first. They would
+	// be enough if a crash did not begin a new life with a new timer.
+	limited, cancel := context.WithTimeout(ctx, limit+settleGrace)
+	defer cancel()
+	again := b.s.newBatch(len(b.members))
+	again.send(limited, b.members, nil, settled)
+	reports, err := again.collect(limited)
+	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
+		return b.statuses(), err
+	}
+	slices.SortFunc(reports, func(a, b report) int { return cmp.Compare(a.status.ID, b.status.ID) })
+	reports = slices.DeleteFunc(reports, func(r report) bool { return r.phase != errored && r.phase != stuck })
+	if len(reports) == 0 {
+		return b.statuses(), nil
+	}
+	text := fmt.Sprintf("%s %s: %s", verb, reports[0].name(), reports[0].status.Reason)
+	if more := len(reports) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %s more)", count(more, "instance"))
+	}
+	return b.statuses(), &failure{ErrStartFailed, text}
+}
+
+// settleGrace is what is added to listen_timeout; see settle.
+const settleGrace = 100 * time.Millisecond
 
 // statuses are the present ones of the batch's slots, by id.
 func (b *batch) statuses() []app.Status {

@@ -1,12 +1,10 @@
 package supervisor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"paceline/internal/app"
 )
@@ -27,19 +25,19 @@ func (s *Supervisor) Start(ctx context.Context, specs []app.Spec) ([]app.Status,
 	}
 	var b *batch
 	err := s.do(ctx, func() (err error) {
-		b, err = s.startApps(ctx, specs)
+		b, err = s.reg.startApps(ctx, specs)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.settle(ctx, b, "start")
+	return b.settle(ctx, "start")
 }
 
 // startApps is Start in the owner's goroutine.
-func (s *Supervisor) startApps(ctx context.Context, specs []app.Spec) (*batch, error) {
+func (r *registry) startApps(ctx context.Context, specs []app.Spec) (*batch, error) {
 	for i := range specs {
-		if g := s.apps[specs[i].Name]; g != nil && (g.running() || g.reload != nil) {
+		if g := r.apps[specs[i].Name]; g != nil && (g.running() || g.reload != nil) {
 			return nil, fmt.Errorf("%w: app %s is running", ErrExists, specs[i].Name)
 		}
 	}
@@ -48,17 +46,17 @@ func (s *Supervisor) startApps(ctx context.Context, specs []app.Spec) (*batch, e
 	var fresh, again, leaving []*slot
 	for i := range specs {
 		spec := specs[i]
-		g := s.apps[spec.Name]
+		g := r.apps[spec.Name]
 		if g == nil {
-			g = newGroup(&spec)
-			s.apps[spec.Name] = g
-			undo = append(undo, func() { delete(s.apps, spec.Name) })
+			g = r.newGroup(&spec)
+			r.apps[spec.Name] = g
+			undo = append(undo, func() { delete(r.apps, spec.Name) })
 		} else {
 			before := g.spec.Swap(&spec)
 			undo = append(undo, func() { g.spec.Store(before) })
 		}
 		again = append(again, g.staying()...)
-		added, gone, back := s.resize(g, spec.Instances)
+		added, gone, back := r.resize(g, spec.Instances)
 		undo = append(undo, back)
 		fresh, leaving = append(fresh, added...), append(leaving, gone...)
 	}
@@ -66,22 +64,22 @@ func (s *Supervisor) startApps(ctx context.Context, specs []app.Spec) (*batch, e
 	for _, sl := range again {
 		wish[sl.id] = wantRunning
 	}
-	if err := s.save(wish); err != nil {
+	if err := r.save(wish); err != nil {
 		for _, f := range slices.Backward(undo) {
 			f()
 		}
 		return nil, err
 	}
 	for i := range specs {
-		g := s.apps[specs[i].Name]
-		s.setSpec(g, g.spec.Load())
+		g := r.apps[specs[i].Name]
+		r.setSpec(g, g.spec.Load())
 	}
 	for _, sl := range fresh {
-		s.bring(sl.current.Load())
+		r.bring(sl.current.Load())
 	}
-	s.relist()
-	s.dispatch(ctx, leaving, remove{}, atEnd)
-	return s.dispatch(ctx, slices.Concat(again, fresh), start{}, launched), nil
+	r.relist()
+	r.dispatch(ctx, leaving, remove{}, atEnd)
+	return r.dispatch(ctx, slices.Concat(again, fresh), start{}, launched), nil
 }
 
 // Stop ends the instances' processes and returns when they are gone.
@@ -111,7 +109,7 @@ func (s *Supervisor) end(
 			}
 		}
 		if news {
-			if err := s.save(wish); err != nil {
+			if err := s.reg.save(wish); err != nil {
 				for _, sl := range leaving {
 					sl.leaving = false
 				}
@@ -127,7 +125,7 @@ func (s *Supervisor) end(
 	if err != nil {
 		return nil, err
 	}
-	reports, err := s.collect(ctx, b)
+	reports, err := b.collect(ctx)
 	for _, r := range reports {
 		if r.phase == stuck {
 			err = errors.Join(err, fmt.Errorf("%s %s: %w: %s", verb, r.name(), ErrUnkillable, r.status.Reason))
@@ -151,7 +149,7 @@ func (s *Supervisor) Restart(ctx context.Context, ids []int) ([]app.Status, erro
 			news = news || sl.record().Wanted != wantRunning
 		}
 		if news {
-			if err := s.save(wish); err != nil {
+			if err := s.reg.save(wish); err != nil {
 				return err
 			}
 		}
@@ -166,14 +164,14 @@ func (s *Supervisor) Restart(ctx context.Context, ids []int) ([]app.Status, erro
 	if err != nil {
 		return nil, err
 	}
-	return s.settle(ctx, b, "restart")
+	return b.settle(ctx, "restart")
 }
 
 // Reset sets the instances' counters to zero. Errors: ErrNotFound.
 func (s *Supervisor) Reset(ctx context.Context, ids []int) ([]app.Status, error) {
 	var b *batch
 	err := s.do(ctx, func() error {
-		slots, err := s.find(ids)
+		slots, err := s.reg.find(ids)
 		if err != nil {
 			return err
 		}
@@ -183,7 +181,7 @@ func (s *Supervisor) Reset(ctx context.Context, ids []int) ([]app.Status, error)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.collect(ctx, b)
+	_, err = b.collect(ctx)
 	return b.statuses(), err
 }
 
@@ -199,7 +197,7 @@ func (s *Supervisor) Update(ctx context.Context, specs []app.Spec) error {
 	return s.do(ctx, func() error {
 		before := map[*group]*app.Spec{}
 		for _, spec := range specs {
-			g := s.apps[spec.Name]
+			g := s.reg.apps[spec.Name]
 			if g == nil {
 				return fmt.Errorf("app %s: %w", spec.Name, ErrNotFound)
 			}
@@ -208,18 +206,18 @@ func (s *Supervisor) Update(ctx context.Context, specs []app.Spec) error {
 			}
 		}
 		for _, spec := range specs {
-			g := s.apps[spec.Name]
+			g := s.reg.apps[spec.Name]
 			spec.Instances = g.spec.Load().Instances
 			before[g] = g.spec.Swap(&spec)
 		}
-		if err := s.save(nil); err != nil {
+		if err := s.reg.save(nil); err != nil {
 			for g, spec := range before {
 				g.spec.Store(spec)
 			}
 			return err
 		}
 		for g := range before {
-			s.setSpec(g, g.spec.Load())
+			s.reg.setSpec(g, g.spec.Load())
 		}
 		return nil
 	})
@@ -234,7 +232,7 @@ func (s *Supervisor) Scale(ctx context.Context, name string, n int) ([]app.Statu
 	}
 	var up, down *batch
 	err := s.alone(ctx, "scale", func() ([]*group, error) {
-		if g := s.apps[name]; g != nil {
+		if g := s.reg.apps[name]; g != nil {
 			return []*group{g}, nil
 		}
 		return nil, fmt.Errorf("app %s: %w", name, ErrNotFound)
@@ -247,17 +245,17 @@ func (s *Supervisor) Scale(ctx context.Context, name string, n int) ([]app.Statu
 		spec := *before
 		spec.Instances = n
 		g.spec.Store(&spec)
-		added, leaving, undo := s.resize(g, n)
-		if err := s.save(nil); err != nil {
+		added, leaving, undo := s.reg.resize(g, n)
+		if err := s.reg.save(nil); err != nil {
 			undo()
 			g.spec.Store(before)
 			return err
 		}
-		s.setSpec(g, &spec)
+		s.reg.setSpec(g, &spec)
 		for _, sl := range added {
 			s.bring(sl.current.Load())
 		}
-		s.relist()
+		s.reg.relist()
 		up = s.dispatch(ctx, added, start{}, launched)
 		down = s.dispatch(ctx, leaving, retire{}, atEnd)
 		return nil
@@ -265,8 +263,8 @@ func (s *Supervisor) Scale(ctx context.Context, name string, n int) ([]app.Statu
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.settle(ctx, up, "scale")
-	gone, downErr := s.collect(ctx, down)
+	_, err = up.settle(ctx, "scale")
+	gone, downErr := down.collect(ctx)
 	for _, r := range gone {
 		if r.phase == stuck {
 			downErr = errors.Join(downErr, fmt.Errorf("scale %s: %w: %s", r.name(), ErrUnkillable, r.status.Reason))
@@ -281,26 +279,11 @@ func (s *Supervisor) Scale(ctx context.Context, name string, n int) ([]app.Statu
 	return list, errors.Join(err, downErr)
 }
 
-// find returns the slots of ids, by id and each once.
-func (s *Supervisor) find(ids []int) ([]*slot, error) {
-	all := s.list.Load().slots
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	slots := make([]*slot, 0, len(ids))
-	for _, id := range ids {
-		i, found := slices.BinarySearchFunc(all, id, func(sl *slot, id int) int { return cmp.Compare(sl.id, id) })
-		if !found {
-			return nil, fmt.Errorf("instance %d: %w", id, ErrNotFound)
-		}
-		slots = append(slots, all[i])
-	}
-	return slots, nil
-}
-
 // exclusively runs f with the slots of ids while none of their apps is reloaded.
 func (s *Supervisor) exclusively(ctx context.Context, ids []int, verb string, f func([]*slot) error) error {
 	var slots []*slot
 	return s.alone(ctx, verb, func() (groups []*group, err error) {
-		slots, err = s.find(ids)
+		slots, err = s.reg.find(ids)
 		for _, sl := range slots {
 			groups = append(groups, sl.group)
 		}
@@ -343,44 +326,3 @@ func (s *Supervisor) alone(
 		}
 	}
 }
-
-// settle waits until the instances that were told to start are ready, have
-// failed or have had their listen_timeout.
-func (s *Supervisor) settle(ctx context.Context, b *batch, verb string) ([]app.Status, error) {
-	if _, err := s.collect(ctx, b); err != nil {
-		return b.statuses(), err
-	}
-	var limit time.Duration
-	for _, in := range b.members {
-		limit = max(limit, time.Duration(in.slot.group.spec.Load().ListenTimeout))
-	}
-	// A little longer, so that the instances' own timers say it first. They would
-	// be enough if a crash did not begin a new life with a new timer.
-	limited, cancel := context.WithTimeout(ctx, limit+settleGrace)
-	defer cancel()
-	var again *batch
-	if err := s.do(ctx, func() error {
-		again = newBatch(len(b.members))
-		again.send(limited, b.members, nil, settled)
-		return nil
-	}); err != nil {
-		return b.statuses(), err
-	}
-	reports, err := s.collect(limited, again)
-	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
-		return b.statuses(), err
-	}
-	slices.SortFunc(reports, func(a, b report) int { return cmp.Compare(a.status.ID, b.status.ID) })
-	reports = slices.DeleteFunc(reports, func(r report) bool { return r.phase != errored && r.phase != stuck })
-	if len(reports) == 0 {
-		return b.statuses(), nil
-	}
-	text := fmt.Sprintf("%s %s: %s", verb, reports[0].name(), reports[0].status.Reason)
-	if more := len(reports) - 1; more > 0 {
-		text += fmt.Sprintf(" (and %s more)", count(more, "instance"))
-	}
-	return b.statuses(), &failure{ErrStartFailed, text}
-}
-
-// settleGrace is what is added to listen_timeout; see settle.
-const settleGrace = 100 * time.Millisecond

@@ -12,8 +12,8 @@ import (
 var ErrNoProcess = errors.New("no such process")
 
 // Host gives instances their processes. All methods may be called from many
-// goroutines at once, and for one instance always from the same; they may wait
-// for the system but not for the supervisor.
+// goroutines at once, for one instance in order: only Start may overlap with
+// others. They may wait for the system but not for the supervisor.
 type Host interface {
 	// Start returns when exec has succeeded or failed. Facts about the process
 	// go to sink, which never blocks, from any goroutine, also before Start has

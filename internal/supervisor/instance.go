@@ -15,7 +15,7 @@ import (
 // instance is one slot's process after process. Its goroutine, run, is the only
 // one that touches most fields; others send messages and read status.
 type instance struct {
-	s      *Supervisor
+	s      *shared
 	slot   *slot
 	status atomic.Pointer[app.Status]
 	record atomic.Pointer[record]
@@ -95,7 +95,7 @@ type (
 )
 
 // newInstance makes an instance that does not run yet.
-func (s *Supervisor) newInstance(sl *slot, spec *app.Spec) *instance {
+func (s *shared) newInstance(sl *slot, spec *app.Spec) *instance {
 	in := &instance{
 		s: s, slot: sl, spec: spec, wanted: spec,
 		box: newMailbox(), done: make(chan struct{}), recording: true, created: time.Now(),
@@ -124,7 +124,16 @@ func (in *instance) run() {
 			in.handle(timeout{})
 		}
 	}
-	in.s.bury(in) // first, so that nobody is told of the end and still finds it
+	in.finish()
+}
+
+// finish tells everybody of the end. It is apart from run, because an idle
+// instance costs as much memory as the frame of run makes its stack need.
+func (in *instance) finish() {
+	// First, so that nobody is told of the end and still finds it.
+	if err := in.s.do(context.Background(), func() error { in.slot.group.reg.bury(in); return nil }); err != nil {
+		return // the supervisor is closed, and nobody waits any more
+	}
 	for _, m := range in.box.close() {
 		if o, ok := m.(order); ok && o.reply != nil {
 			in.waiters = append(in.waiters, o.waiter)
@@ -139,7 +148,7 @@ func (in *instance) run() {
 func (in *instance) receive(m message) {
 	switch m := m.(type) {
 	case order:
-		if m.waiter.reply != nil {
+		if m.reply != nil {
 			in.waiters = append(in.waiters, m.waiter)
 		}
 		if m.message != nil {

@@ -23,7 +23,7 @@ type ReloadOptions struct {
 
 // reload is the replacement of an app's processes by new ones, slot by slot.
 type reload struct {
-	s        *Supervisor
+	reg      *registry
 	g        *group
 	slots    []*slot   // by index
 	before   *app.Spec // what the app was,
@@ -55,17 +55,17 @@ func (s *Supervisor) Reload(ctx context.Context, ids []int, o ReloadOptions) ([]
 	steps, results := make(chan string, 64), make(chan error, app.MaxInstances)
 	apps := 0
 	if err := s.do(ctx, func() (err error) {
-		if slots, err = s.find(ids); err != nil {
+		if slots, err = s.reg.find(ids); err != nil {
 			return err
 		}
-		reloads, err := s.prepareReloads(slots, o, steps)
+		reloads, err := s.reg.prepareReloads(slots, o, steps)
 		if err != nil {
 			return err
 		}
 		apps = len(reloads)
 		turns := make(chan struct{}, maxReloads)
 		for _, r := range reloads {
-			s.startReload(r, turns, results)
+			s.reg.startReload(ctx, r, turns, results)
 		}
 		return nil
 	}); err != nil {
@@ -102,7 +102,7 @@ func (s *Supervisor) Reload(ctx context.Context, ids []int, o ReloadOptions) ([]
 
 // prepareReloads makes a reload for each app of the slots, in the owner's
 // goroutine. On an error nothing has changed.
-func (s *Supervisor) prepareReloads(slots []*slot, o ReloadOptions, steps chan<- string) ([]*reload, error) {
+func (reg *registry) prepareReloads(slots []*slot, o ReloadOptions, steps chan<- string) ([]*reload, error) {
 	var reloads []*reload
 	for _, sl := range slots {
 		g := sl.group
@@ -117,7 +117,7 @@ func (s *Supervisor) prepareReloads(slots []*slot, o ReloadOptions, steps chan<-
 			i = len(reloads)
 			spec := g.spec.Load()
 			reloads = append(reloads, &reload{
-				s: s, g: g, before: spec, spec: spec, parallel: max(1, o.Parallel), progress: steps,
+				reg: reg, g: g, before: spec, spec: spec, parallel: max(1, o.Parallel), progress: steps,
 				done: make(chan struct{}),
 			})
 		}
@@ -142,7 +142,7 @@ func (s *Supervisor) prepareReloads(slots []*slot, o ReloadOptions, steps chan<-
 		news = news || sl.record().Wanted != wantRunning
 	}
 	if news {
-		if err := s.save(wish); err != nil {
+		if err := reg.save(wish); err != nil {
 			for _, r := range reloads {
 				r.g.spec.Store(r.before)
 			}
@@ -151,17 +151,18 @@ func (s *Supervisor) prepareReloads(slots []*slot, o ReloadOptions, steps chan<-
 	}
 	for _, r := range reloads {
 		if r.spec != r.before {
-			s.keepSpec(r.spec)
+			reg.keepSpec(r.spec)
 		}
 	}
 	return reloads, nil
 }
 
 // startReload lets a reload run as soon as it is its turn.
-func (s *Supervisor) startReload(r *reload, turns chan struct{}, results chan<- error) {
-	ctx, cancel := context.WithCancelCause(context.Background()) // it outlives the call; see alone
+func (reg *registry) startReload(ctx context.Context, r *reload, turns chan struct{}, results chan<- error) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // it outlives the call; see alone
 	r.cancel, r.g.reload = cancel, r
-	s.wg.Go(func() {
+	r.g.reloading.Store(true)
+	reg.wg.Go(func() {
 		defer cancel(nil)
 		err := context.Canceled
 		select {
@@ -170,10 +171,12 @@ func (s *Supervisor) startReload(r *reload, turns chan struct{}, results chan<- 
 			<-turns
 		case <-ctx.Done():
 			err = r.report(ctx, context.Cause(ctx))
-		case <-s.closed:
+		case <-reg.closed:
 			err = ErrClosed
 		}
-		s.tell(func() { r.over(err) })
+		if closed := reg.do(context.WithoutCancel(ctx), func() error { r.over(err); return nil }); closed != nil {
+			err = closed
+		}
 		results <- err
 	})
 }
@@ -183,12 +186,13 @@ func (r *reload) over(err error) {
 	switch {
 	case r.spec == r.before:
 	case err == nil:
-		r.s.setSpec(r.g, r.spec)
+		r.reg.setSpec(r.g, r.spec)
 	default:
-		r.s.setSpec(r.g, r.before)
-		r.s.touch()
+		r.reg.setSpec(r.g, r.before)
+		r.reg.touch()
 	}
 	r.g.reload = nil
+	r.g.reloading.Store(false)
 	close(r.done)
 }
 
@@ -217,7 +221,7 @@ func (r *reload) run(ctx context.Context) error {
 // back what has to be.
 func (r *reload) report(ctx context.Context, err error) error {
 	select {
-	case <-r.s.closed:
+	case <-r.reg.closed:
 		return ErrClosed
 	default:
 	}
@@ -307,9 +311,9 @@ func (r *reload) takeRetired() []*instance {
 
 // drained waits until the old instances have ended.
 func (r *reload) drained(ctx context.Context, ins []*instance) error {
-	b := newBatch(len(ins))
+	b := r.reg.newBatch(len(ins))
 	b.send(ctx, ins, nil, atEnd)
-	_, err := r.s.collect(ctx, b)
+	_, err := b.collect(ctx)
 	return err
 }
 

@@ -41,13 +41,13 @@ func (r *reload) succeed(
 	r.note("instance %d (id %d): starting a successor", sl.index, sl.id)
 	var next *instance
 	var b *batch
-	if err := r.s.do(ctx, func() error {
-		next = r.s.newInstance(sl, spec)
+	if err := r.reg.do(ctx, func() error {
+		next = r.reg.newInstance(sl, spec)
 		next.m = machine{trial: true, restarts: old.restarts + 1, exit: old.exit}
 		next.created = old.status.CreatedAt
 		next.publish()
-		r.s.addBeside(sl, next)
-		b = newBatch(1)
+		r.reg.addBeside(next)
+		b = r.reg.newBatch(1)
 		b.send(ctx, []*instance{next}, start{}, launched)
 		return nil
 	}); err != nil {
@@ -55,10 +55,10 @@ func (r *reload) succeed(
 	}
 	defer func() {
 		if err != nil {
-			r.discard(next)
+			r.discard(ctx, next)
 		}
 	}()
-	reports, err := r.s.collect(ctx, b)
+	reports, err := b.collect(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,13 +68,13 @@ func (r *reload) succeed(
 	if err := r.drained(ctx, draining); err != nil {
 		return err
 	}
-	return r.handOver(sl, old.in, reports[0])
+	return r.handOver(ctx, sl, old.in, reports[0])
 }
 
 // handOver makes the successor the slot's instance and retires the old one. Its
 // steps are short, and are done to the end even if the reload is cancelled.
-func (r *reload) handOver(sl *slot, old *instance, next report) error {
-	ctx := context.Background() // see above; ask returns when the supervisor closes
+func (r *reload) handOver(ctx context.Context, sl *slot, old *instance, next report) error {
+	ctx = context.WithoutCancel(ctx)
 	// The record that outlives the daemon says which process is the instance: at
 	// no time may both write it.
 	if !old.box.put(cede{recording: false}) {
@@ -96,7 +96,7 @@ func (r *reload) handOver(sl *slot, old *instance, next report) error {
 	if _, err := r.ask(ctx, next.in, nil, always); err != nil {
 		return err
 	}
-	if err := r.s.do(ctx, func() error {
+	if err := r.reg.do(ctx, func() error {
 		sl.current.Store(next.in)
 		sl.beside[slices.Index(sl.beside, next.in)] = old
 		sl.retiring.Add(1)
@@ -186,18 +186,18 @@ func (r *reload) watch(next report) {
 }
 
 // discard ends a successor that did not prove itself.
-func (r *reload) discard(next *instance) {
-	ctx := context.Background() // a cancelled reload cleans up as well; ask returns when the supervisor closes
-	if _, err := r.ask(ctx, next, remove{}, atEnd); err != nil && !errors.Is(err, ErrClosed) {
+func (r *reload) discard(ctx context.Context, next *instance) {
+	// A cancelled reload cleans up as well.
+	if _, err := r.ask(context.WithoutCancel(ctx), next, remove{}, atEnd); err != nil && !errors.Is(err, ErrClosed) {
 		r.note("%v", err)
 	}
 }
 
 // ask gives one instance an order and waits for its report.
 func (r *reload) ask(ctx context.Context, in *instance, m message, until func(view) bool) (report, error) {
-	b := newBatch(1)
+	b := r.reg.newBatch(1)
 	b.send(ctx, []*instance{in}, m, until)
-	reports, err := r.s.collect(ctx, b)
+	reports, err := b.collect(ctx)
 	if err != nil {
 		return report{}, err
 	}

@@ -21,7 +21,7 @@ func (s *Supervisor) Resolve(targets []string) ([]int, error) {
 		return nil, fmt.Errorf("%w: none given; name an app, an id or all", ErrTarget)
 	}
 	var ids []int
-	slots := s.list.Load().slots
+	slots := s.reg.list.Load().slots
 	for _, target := range targets {
 		matches, err := matcher(target, slots)
 		if err != nil {

@@ -25,35 +25,35 @@ func (s *Supervisor) Restore(saved Saved, records map[int][]byte, specs map[stri
 	var trouble error
 	var revived *batch
 	err := s.do(context.Background(), func() error {
-		r := restoration{s: s, records: records, specs: specs, gens: map[int][]uint64{}}
+		r := restoration{reg: s.reg, records: records, specs: specs, gens: map[int][]uint64{}}
 		for _, ref := range running {
 			r.gens[ref.ID] = append(r.gens[ref.ID], ref.Gen)
 		}
 		r.collect(saved)
-		r.revived = newBatch(len(r.found))
+		r.revived = s.newBatch(len(r.found))
 		revived = r.revived
 		for _, id := range slices.Sorted(maps.Keys(r.found)) {
 			r.revive(r.found[id])
 		}
 		r.endStrays()
-		s.nextID = max(s.nextID, saved.NextID)
-		if len(s.apps) == 0 && s.strays == 0 {
-			s.nextID = 0
+		s.reg.nextID = max(s.reg.nextID, saved.NextID)
+		if len(s.reg.apps) == 0 && s.reg.strays == 0 {
+			s.reg.nextID = 0
 		}
-		s.relist()
+		s.reg.relist()
 		s.touch()
 		trouble = errors.Join(r.trouble...)
 		return nil
 	})
 	if err == nil {
-		_, err = s.collect(context.Background(), revived)
+		_, err = revived.collect(context.Background())
 	}
 	return errors.Join(err, trouble)
 }
 
 // restoration is one call of Restore, in the owner's goroutine.
 type restoration struct {
-	s       *Supervisor
+	reg     *registry
 	records map[int][]byte
 	specs   map[string][]byte
 	gens    map[int][]uint64 // the processes there are
@@ -72,11 +72,11 @@ type remnant struct {
 func (r *restoration) collect(saved Saved) {
 	r.found = map[int]remnant{}
 	for _, a := range saved.Apps {
-		if r.s.apps[a.Spec.Name] != nil || a.Spec.Name == "" {
+		if r.reg.apps[a.Spec.Name] != nil || a.Spec.Name == "" {
 			r.fail("app %q: named twice or not at all", a.Spec.Name)
 			continue
 		}
-		g := newGroup(&a.Spec)
+		g := r.reg.newGroup(&a.Spec)
 		for _, i := range a.Instances {
 			record, kept := r.records[i.ID]
 			if !kept {
@@ -101,22 +101,22 @@ func (r *restoration) collect(saved Saved) {
 			r.fail("instance %d: %w", id, cmp.Or(err, errors.New("its record names no app")))
 			continue
 		}
-		g := r.s.apps[rec.Name]
+		g := r.reg.apps[rec.Name]
 		if g == nil {
 			var spec app.Spec
 			if err := json.Unmarshal(r.specs[rec.Name], &spec); err != nil || spec.Name != rec.Name {
 				r.fail("instance %d: its app %q is not known", id, rec.Name)
 				continue
 			}
-			g = newGroup(&spec)
+			g = r.reg.newGroup(&spec)
 		}
 		r.add(g, id, rec)
 	}
-	for _, g := range r.s.apps {
+	for _, g := range r.reg.apps {
 		spec := *g.spec.Load()
 		spec.Instances = max(1, len(g.staying()))
 		g.spec.Store(&spec)
-		r.s.keepSpec(&spec)
+		r.reg.keepSpec(&spec)
 	}
 }
 
@@ -129,18 +129,19 @@ func (r *restoration) add(g *group, id int, rec record) {
 		r.fail("instance %d of %s: the id is taken", id, rec.Name)
 		return
 	}
-	r.s.apps[rec.Name] = g
+	r.reg.apps[rec.Name] = g
 	sl := &slot{id: id, index: rec.Index, group: g, leaving: rec.Wanted == wantGone}
 	sl.gens.Store(max(rec.Gen, slices.Max(append(r.gens[id], 0))))
-	g.insert(sl)
-	r.s.nextID = max(r.s.nextID, id+1)
+	g.slots = append(g.slots, sl)
+	g.sort()
+	r.reg.nextID = max(r.reg.nextID, id+1)
 	r.found[id] = remnant{sl, rec}
 }
 
 // revive makes an instance of what was left of it, and lets it go on.
 func (r *restoration) revive(old remnant) {
 	sl := old.slot
-	in := r.s.newInstance(sl, sl.group.spec.Load())
+	in := r.reg.newInstance(sl, sl.group.spec.Load())
 	sl.current.Store(in)
 	in.created = cmp.Or(old.CreatedAt, in.created)
 	in.m = machine{
@@ -150,10 +151,8 @@ func (r *restoration) revive(old remnant) {
 	has := slices.Contains(r.gens[sl.id], old.Gen)
 	switch {
 	case has:
-		if old.Restarting {
-			in.m.restarts-- // the command counts it again
-		}
-		r.adopt(in, old.record)
+		// A command that was being carried out comes before what is told of the
+		// process: whatever that is, it is what the command has caused.
 		switch {
 		case old.Wanted == wantGone:
 			in.box.put(remove{})
@@ -162,6 +161,7 @@ func (r *restoration) revive(old remnant) {
 		case old.Restarting:
 			in.box.put(restart{})
 		}
+		r.adopt(in, old.record)
 	case old.Wanted == wantGone:
 		in.box.put(remove{})
 	case old.Wanted == wantErrored:
@@ -177,9 +177,9 @@ func (r *restoration) revive(old remnant) {
 	in.record.Store(&old.record)
 	in.saved = old.encode()
 	if kept := r.records[sl.id]; !bytes.Equal(kept, in.saved) {
-		r.s.host.Save(sl.id, in.saved)
+		r.reg.host.Save(sl.id, in.saved)
 	}
-	r.s.bring(in)
+	r.reg.bring(in)
 	r.revived.send(context.Background(), []*instance{in}, nil, always)
 	for _, gen := range r.gens[sl.id] {
 		switch {
@@ -195,7 +195,7 @@ func (r *restoration) revive(old remnant) {
 func (r *restoration) adopt(in *instance, old record) {
 	gen := in.life.gen
 	in.m.phase = spawning
-	pid, at, err := r.s.host.Adopt(Launch{
+	pid, at, err := r.reg.host.Adopt(Launch{
 		Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts,
 	}, in.sink(gen))
 	if err != nil {
@@ -210,7 +210,7 @@ func (r *restoration) adopt(in *instance, old record) {
 
 // finish ends a process that is not its instance's present one.
 func (r *restoration) finish(sl *slot, gen uint64, how message) {
-	in := r.s.newInstance(sl, sl.group.spec.Load())
+	in := r.reg.newInstance(sl, sl.group.spec.Load())
 	in.life.gen, in.m.trial = gen, true
 	if _, retires := how.(retire); retires {
 		in.retired = true
@@ -218,7 +218,7 @@ func (r *restoration) finish(sl *slot, gen uint64, how message) {
 	}
 	r.adopt(in, record{Up: true, Ready: true})
 	in.box.put(how)
-	r.s.addBeside(sl, in)
+	r.reg.addBeside(in)
 }
 
 // endStrays ends the processes of which nothing but their number is known.
@@ -230,10 +230,10 @@ func (r *restoration) endStrays() {
 		r.fail("instance %d: nothing is known of its process, which is ended", id)
 		spec := app.Defaults()
 		spec.Name = fmt.Sprintf("unknown-%d", id)
-		sl := &slot{id: id, group: newGroup(&spec), empty: true}
-		sl.current.Store(r.s.newInstance(sl, &spec))
-		r.s.nextID = max(r.s.nextID, id+1)
-		r.s.strays++
+		sl := &slot{id: id, group: r.reg.newGroup(&spec), empty: true}
+		sl.current.Store(r.reg.newInstance(sl, &spec))
+		r.reg.nextID = max(r.reg.nextID, id+1)
+		r.reg.strays++
 		for _, gen := range gens {
 			r.finish(sl, gen, remove{})
 		}

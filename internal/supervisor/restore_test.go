@@ -233,6 +233,60 @@ func TestRestoreInTheMiddleOfThings(t *testing.T) {
 	}
 }
 
+// What a command was doing is done once, also when its process has ended by the
+// time the next daemon looks.
+func TestRestoreAfterTheCommandHadItsWay(t *testing.T) {
+	slow := server()
+	slow.stopTakes = time.Minute
+	patient := func(s *app.Spec) { s.KillTimeout = app.Duration(time.Hour) }
+	for name, test := range map[string]struct {
+		do   func(w *world)
+		want app.State // "": it is no more
+	}{
+		"stop":    {func(w *world) { w.Stop(ctx, []int{0}) }, app.Stopped},
+		"restart": {func(w *world) { w.Restart(ctx, []int{0}) }, app.Online},
+		"delete":  {func(w *world) { w.Delete(ctx, []int{0}) }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, newFakeHost(runs(slow)))
+				w.start(spec("api", cluster(1), patient), spec("other"))
+				pass(time.Minute)
+				go test.do(w)
+				pass(time.Second)
+				w.Close()
+				w.host.die(w.host.process(0), app.Exit{Code: 0})
+				next, err := w.restarted(nil)
+				defer next.end()
+				if err != nil {
+					t.Error(err)
+				}
+				pass(10 * time.Second)
+				starts := 0
+				for _, call := range next.host.said() {
+					if strings.HasPrefix(call, "start 0.") {
+						starts++
+					}
+				}
+				switch test.want {
+				case "":
+					if got := ids(next.List()); !slices.Equal(got, []int{1}) || starts != 1 {
+						t.Errorf("left %v after %d starts", got, starts)
+					}
+				case app.Online:
+					if st := next.is(0, app.Online); st.Restarts != 1 || starts != 2 {
+						t.Errorf("%d starts: %+v", starts, st)
+					}
+				default:
+					if st := next.is(0, test.want); st.Restarts != 0 || starts != 1 || !st.LastExit.Wanted {
+						t.Errorf("%d starts: %+v", starts, st)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestRestoreOfNonsense(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, newFakeHost(runs(program{})))

@@ -3,11 +3,7 @@ package supervisor
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"paceline/internal/app"
@@ -49,37 +45,37 @@ type SavedInstance struct {
 // Supervisor holds all apps. Its methods may be called from any goroutine, but
 // not from within the Host or the functions in Options.
 type Supervisor struct {
-	host      Host
-	event     func(app.Event)
-	store     func(Saved) error
-	closed    chan struct{}
+	*shared
+	reg       *registry // owned by run
 	closeOnce sync.Once
-	wg        sync.WaitGroup // all goroutines
-	requests  chan func()    // to run
-	dirty     chan struct{}  // holds a token while something is unsaved
-	list      atomic.Pointer[listing]
+	saveFails bool // the last attempt to save counters failed; owned by run
+}
 
-	// Owned by run.
-	apps      map[string]*group
-	nextID    int
-	strays    int  // processes of unknown apps that are being ended
-	saveFails bool // the last attempt to save counters failed
+// shared is what all parts of a supervisor need of it.
+type shared struct {
+	host     Host
+	event    func(app.Event)
+	wg       sync.WaitGroup // all goroutines
+	closed   chan struct{}  // closed when they are to end
+	requests chan func()    // to Supervisor.run
+	dirty    chan struct{}  // holds a token while something is unsaved
 }
 
 // New starts a supervisor without any app.
 func New(o Options) *Supervisor {
-	s := &Supervisor{
-		host: o.Host, event: o.Event, store: o.Save,
+	sh := &shared{
+		host: o.Host, event: o.Event,
 		closed: make(chan struct{}), requests: make(chan func()), dirty: make(chan struct{}, 1),
-		apps: map[string]*group{},
 	}
-	if s.event == nil {
-		s.event = func(app.Event) {}
+	if sh.event == nil {
+		sh.event = func(app.Event) {}
 	}
-	if s.store == nil {
-		s.store = func(Saved) error { return nil }
+	reg := &registry{shared: sh, store: o.Save, apps: map[string]*group{}}
+	if reg.store == nil {
+		reg.store = func(Saved) error { return nil }
 	}
-	s.list.Store(&listing{})
+	reg.list.Store(&listing{})
+	s := &Supervisor{shared: sh, reg: reg}
 	s.wg.Go(s.run)
 	return s
 }
@@ -118,7 +114,7 @@ func (s *Supervisor) run() {
 }
 
 // do runs f in the goroutine that owns the apps and returns its error.
-func (s *Supervisor) do(ctx context.Context, f func() error) error {
+func (s *shared) do(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	select {
 	case s.requests <- func() { done <- f() }:
@@ -130,27 +126,20 @@ func (s *Supervisor) do(ctx context.Context, f func() error) error {
 	}
 }
 
-// tell is do for those who have no use for an error.
-func (s *Supervisor) tell(f func()) {
-	done := make(chan struct{})
-	select {
-	case s.requests <- func() { f(); close(done) }:
-		<-done
-	case <-s.closed:
-	}
-}
-
 // touch has the state file written soon.
-func (s *Supervisor) touch() {
+func (s *shared) touch() {
 	select {
 	case s.dirty <- struct{}{}:
 	default:
 	}
 }
 
+// bring starts the goroutine of an instance.
+func (s *shared) bring(in *instance) { s.wg.Go(in.run) }
+
 // flush saves what has changed without a command. A failure is told once.
 func (s *Supervisor) flush() (ok bool) {
-	err := s.save(nil)
+	err := s.reg.save(nil)
 	if err != nil && !s.saveFails {
 		s.event(app.Event{At: time.Now(), Type: app.EventWarning, ID: -1, Detail: err.Error()})
 	}
@@ -158,44 +147,9 @@ func (s *Supervisor) flush() (ok bool) {
 	return err == nil
 }
 
-// save writes the wanted apps. wish says what some instances are to become,
-// before they know of it themselves.
-func (s *Supervisor) save(wish map[int]wanted) error {
-	saved := Saved{NextID: s.nextID, Apps: []SavedApp{}}
-	for _, name := range slices.Sorted(maps.Keys(s.apps)) {
-		g := s.apps[name]
-		one := SavedApp{Spec: *g.spec.Load()}
-		for _, sl := range g.staying() {
-			r := sl.record()
-			if w, ok := wish[sl.id]; ok {
-				r.Wanted = w
-			}
-			one.Instances = append(one.Instances, SavedInstance{ID: sl.id, Index: sl.index, Record: r.encode()})
-		}
-		if len(one.Instances) > 0 {
-			saved.Apps = append(saved.Apps, one)
-		}
-	}
-	if len(saved.Apps) == 0 {
-		saved.NextID = 0
-	}
-	if err := s.store(saved); err != nil {
-		return fmt.Errorf("%w: %w", ErrSave, err)
-	}
-	return nil
-}
-
-// record is the last record of the slot's instance.
-func (sl *slot) record() record {
-	if r := sl.current.Load().record.Load(); r != nil {
-		return *r
-	}
-	return record{Name: sl.group.name(), Index: sl.index, Wanted: wantRunning, CreatedAt: time.Now()}
-}
-
 // List returns a snapshot of all instances by id. It never waits.
 func (s *Supervisor) List() []app.Status {
-	slots := s.list.Load().slots
+	slots := s.reg.list.Load().slots
 	list := make([]app.Status, len(slots))
 	for i, sl := range slots {
 		list[i] = sl.show()
@@ -213,7 +167,7 @@ func (sl *slot) show() app.Status {
 // Apps returns the wanted spec of each app by name. Their maps and slices are
 // shared and must not be changed.
 func (s *Supervisor) Apps() []app.Spec {
-	groups := s.list.Load().apps
+	groups := s.reg.list.Load().apps
 	specs := make([]app.Spec, len(groups))
 	for i, g := range groups {
 		specs[i] = *g.spec.Load()
@@ -223,13 +177,10 @@ func (s *Supervisor) Apps() []app.Spec {
 
 // Reloading returns the name of an app that is being reloaded, "" if there is none.
 func (s *Supervisor) Reloading() string {
-	name := ""
-	s.tell(func() {
-		for _, g := range s.apps {
-			if g.reload != nil {
-				name = g.name()
-			}
+	for _, g := range s.reg.list.Load().apps {
+		if g.reloading.Load() {
+			return g.name()
 		}
-	})
-	return name
+	}
+	return ""
 }
