@@ -161,6 +161,7 @@ func (c *children) reap() (exited, gone []*process) {
 		if p.Exit == nil {
 			exited = append(exited, c.end(p, info))
 			if !c.bury() { // The common case: no orphan lives, so no tree does.
+				c.count(false)
 				gone = append(gone, c.release()...)
 				continue
 			}

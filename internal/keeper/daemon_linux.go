@@ -81,6 +81,7 @@ func (r *respawn) replace(exe string) {
 
 // startDaemon starts a daemon and puts the inventory on its wire.
 func (k *keeper) startDaemon() error {
+	k.alarm.Stop() // it may have been meant for the one before
 	link, theirs, err := newWire()
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func (k *keeper) hungUp() {
 	if k.daemon.process == nil {
 		k.replaceDaemon(s.lived)
 	} else {
-		k.after(hangUpPatience, func() { k.signalDaemon(syscall.SIGKILL) })
+		k.after(k.hangUp, func() { k.signalDaemon(syscall.SIGKILL) })
 	}
 }
 

@@ -439,7 +439,8 @@ func TestDaemonIsBackAtOnce(t *testing.T) {
 }
 
 func TestDaemonThatHangsUpIsReplaced(t *testing.T) {
-	t.Parallel()
+	const patience = 100 * time.Millisecond
+	t.Setenv(envHangUp, patience.String())
 	w, c, _ := start(t)
 	spawn(t, c, shell("plain", "sleep 1000"))
 	pid := w.pid(daemonPIDFile)
@@ -447,8 +448,20 @@ func TestDaemonThatHangsUpIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.gone(pid)
-	if _, v := w.dial(); len(v.Processes) != 1 || v.DaemonStarts != 2 {
+	c, v := w.dial()
+	if len(v.Processes) != 1 || v.DaemonStarts != 2 {
 		t.Errorf("got %+v", v)
+	}
+	// One that ends by itself in time: the patience with it is not held against the next.
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.killDaemon()
+	c, v = w.dial()
+	select {
+	case e, open := <-c.Events():
+		t.Errorf("got %+v %t, want daemon %d to live", e, open, v.DaemonStarts)
+	case <-time.After(2 * patience):
 	}
 }
 
@@ -471,10 +484,23 @@ func TestRespawn(t *testing.T) {
 	const ms = time.Millisecond
 	r := respawn{binary: "a"}
 	for i, test := range []struct{ lived, want time.Duration }{
-		{time.Hour, 0}, {time.Hour, 0},
-		{0, 0}, {ms, 100 * ms}, {ms, 200 * ms}, {ms, 400 * ms}, {ms, 800 * ms}, {ms, 1600 * ms}, {ms, 3200 * ms},
-		{ms, 5 * time.Second}, {ms, 5 * time.Second}, {ms, 5 * time.Second}, {ms, 5 * time.Second}, {ms, 5 * time.Second},
-		{settled, 0}, {ms, 0}, {ms, 100 * ms},
+		{time.Hour, 0},
+		{time.Hour, 0},
+		{0, 0},
+		{ms, 100 * ms},
+		{ms, 200 * ms},
+		{ms, 400 * ms},
+		{ms, 800 * ms},
+		{ms, 1600 * ms},
+		{ms, 3200 * ms},
+		{ms, 5 * time.Second},
+		{ms, 5 * time.Second},
+		{ms, 5 * time.Second},
+		{ms, 5 * time.Second},
+		{ms, 5 * time.Second},
+		{settled, 0},
+		{ms, 0},
+		{ms, 100 * ms},
 	} {
 		if got := r.died(test.lived); got != test.want {
 			t.Errorf("death %d after %v: got %v, want %v", i, test.lived, got, test.want)

@@ -55,6 +55,7 @@ type starter struct {
 	dir, exe string
 	lock     *os.File
 	pid      int   // of the keeper that we started; 0 while there is none
+	started  bool  // there was one
 	logged   int64 // how long the log was then
 }
 
@@ -122,6 +123,7 @@ func (s *starter) start() (err error) {
 		})
 		return err
 	})
+	s.started = err == nil
 	if err != nil {
 		s.pid = 0
 		return fmt.Errorf("start keeper: run %s: %w", s.exe, err)
@@ -131,12 +133,27 @@ func (s *starter) start() (err error) {
 
 // lastWords is what the keeper that we started wrote last.
 func (s *starter) lastWords() string {
-	data, err := os.ReadFile(filepath.Join(s.dir, logFile))
-	if err != nil || int64(len(data)) <= s.logged || s.logged == 0 && s.lock == nil {
+	if !s.started {
 		return ""
 	}
-	lines := bytes.Split(bytes.TrimSpace(data[s.logged:]), []byte{'\n'})
-	return fmt.Sprintf(" (%s: %s)", logFile, lines[len(lines)-1])
+	f, err := os.Open(filepath.Join(s.dir, logFile))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // only read
+	const longest = 4 << 10
+	text := make([]byte, longest)
+	n, _ := f.ReadAt(text, s.logged) // what there is will do
+	line := text[:n]
+	for l := range bytes.Lines(text[:n]) {
+		if l = bytes.TrimSpace(l); len(l) > 0 {
+			line = l
+		}
+	}
+	if len(line) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%s: %s)", logFile, line)
 }
 
 func (s *starter) close() error {

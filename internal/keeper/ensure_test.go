@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -40,6 +41,10 @@ func TestRacingCallersGetOneKeeper(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	_, v := w.dial()
+	if v.DaemonStarts != 1 {
+		t.Errorf("got daemon %d, want 1", v.DaemonStarts)
+	}
 	if got := strings.Count(w.log(), "keeper: start"); got != 1 {
 		t.Errorf("%d keepers have started, want 1", got)
 	}
@@ -54,9 +59,47 @@ func TestRacingCallersGetOneKeeper(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("socket: got %v %v", info.Mode(), err)
 	}
-	_, v := w.dial()
-	if v.DaemonStarts != 1 {
-		t.Errorf("got daemon %d, want 1", v.DaemonStarts)
+}
+
+// The keeper belongs to whoever was first to need one: processes get the umask and
+// the limits of that command line, and nothing that it had open.
+func TestProcessesInheritFromTheFirstCommandLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaked, err := os.CreateTemp(t.TempDir(), "leaked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leaked.Close()
+	cmd := exec.Command("/bin/sh", "-c", `umask 027; ulimit -Sn 512; exec "$@"`, "sh", exe, "__run", "ensure", w.home)
+	cmd.ExtraFiles = []*os.File{leaked}
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	c, _ := w.dial()
+	read, write := output(t)
+	s := shell("key", "umask; ulimit -Sn")
+	s.Files = []*os.File{nil, write, write}
+	spawn(t, c, s)
+	exits(t, c, "key")
+	_ = write.Close()
+	text, err := io.ReadAll(read)
+	if got, want := string(text), "0027\n512\n"; err != nil || got != want {
+		t.Errorf("got %q %v, want %q", got, err, want)
+	}
+	dir := procPath(w.pid(keeperPIDFile), "fd")
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if target, _ := os.Readlink(filepath.Join(dir, name.Name())); target == leaked.Name() {
+			t.Errorf("the keeper holds %s as descriptor %s", target, name.Name())
+		}
 	}
 }
 

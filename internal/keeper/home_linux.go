@@ -86,10 +86,11 @@ func openHome(dir string) (h *home, err error) {
 			err = errors.Join(err, h.close())
 		}
 	}()
-	if err := h.listen(); err != nil {
+	// Who can connect can also read who we are.
+	if err := h.write(keeperPIDFile, strconv.Itoa(os.Getpid())+"\n"); err != nil {
 		return nil, err
 	}
-	return h, h.write(keeperPIDFile, strconv.Itoa(os.Getpid())+"\n")
+	return h, h.listen()
 }
 
 // listen makes the API socket. A socket file that is there is a dead keeper's: the

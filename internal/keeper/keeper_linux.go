@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 // tuning is what tests change.
 type tuning struct {
 	noOrphanage bool
+	hangUp      time.Duration // instead of hangUpPatience
 }
 
 // keeper is the state of a keeper. One goroutine owns it.
@@ -31,9 +33,10 @@ type keeper struct {
 	shelf    shelf
 	daemon   daemon
 	session  *session // nil while there is none
-	stopping bool     // no further daemon is to be started
-	ending   bool     // what is left is being killed
-	err      error    // why we give up
+	hangUp   time.Duration
+	stopping bool  // no further daemon is to be started
+	ending   bool  // what is left is being killed
+	err      error // why we give up
 
 	alarm   *time.Timer // the one thing waited for
 	ring    func()      // what is to be done then
@@ -85,6 +88,7 @@ func run(ctx context.Context, o Options, t tuning) (err error) {
 		shelf:    shelf{},
 		daemon:   daemon{argv: o.Daemon, respawn: respawn{binary: o.Daemon[0]}},
 		alarm:    stoppedTimer(), recount: stoppedTimer(),
+		hangUp: cmp.Or(t.hangUp, hangUpPatience),
 	}
 	if o.Log != nil {
 		k.log = log.New(o.Log, "keeper: ", log.LstdFlags|log.Lmicroseconds|log.Lmsgprefix)
@@ -146,6 +150,9 @@ func (k *keeper) serve(ctx context.Context) error {
 	deaths, orders := make(chan os.Signal, 1), make(chan os.Signal, 1)
 	signal.Notify(deaths, unix.SIGCHLD)
 	signal.Notify(orders, unix.SIGTERM, unix.SIGINT)
+	if !signal.Ignored(unix.SIGHUP) { // as under nohup
+		signal.Notify(orders, unix.SIGHUP)
+	}
 	defer func() {
 		signal.Stop(deaths)
 		signal.Stop(orders)

@@ -25,6 +25,7 @@ import (
 const (
 	envDaemon   = "KEEPER_TEST_DAEMON"
 	envFallback = "KEEPER_TEST_NO_ORPHANAGE"
+	envHangUp   = "KEEPER_TEST_HANG_UP"
 )
 
 func TestMain(m *testing.M) {
@@ -50,9 +51,10 @@ func playKeeper() error {
 	if err != nil {
 		return err
 	}
+	hangUp, _ := time.ParseDuration(os.Getenv(envHangUp))
 	return run(context.Background(), Options{
 		Home: os.Getenv("PACELINE_HOME"), Daemon: []string{exe, "__daemon"}, Log: os.Stderr,
-	}, tuning{noOrphanage: os.Getenv(envFallback) != ""})
+	}, tuning{noOrphanage: os.Getenv(envFallback) != "", hangUp: hangUp})
 }
 
 // playDaemon is a daemon that hands its wire to whoever connects to the API socket,
@@ -97,7 +99,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "keeper") // t.TempDir can be too long for a socket
+	dir, err := os.MkdirTemp("", "keeper") //nolint:usetesting // t.TempDir can be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,11 +63,6 @@ func playState() error {
 			signals = append(signals, strings.Join(strings.Fields(line), ""))
 		}
 	}
-	limits, err := os.ReadFile("/proc/self/limits")
-	if err != nil {
-		return err
-	}
-	_ = limits
 	fmt.Printf("session=%t dir=%s umask=%04o stdin=%s key=%s uid=%d gid=%d signals=%v\n",
 		sid == os.Getpid(), dir, mask, target, os.Getenv("PACELINE_KEY"), os.Getuid(), os.Getgid(), signals)
 	return nil
@@ -208,7 +203,7 @@ func playNamespace(home string) error {
 	}
 	for _, scope := range []Scope{Leader, Tree} {
 		if err := c.Signal("single", unix.SIGKILL, scope); !errors.Is(err, ErrGone) {
-			return fmt.Errorf("signal to a process that is gone: got %v, want ErrGone", err)
+			return fmt.Errorf("signal to a process that is gone: got %w, want ErrGone", err)
 		}
 	}
 	if err := c.Signal("tree", unix.SIGKILL, Tree); err != nil {
@@ -217,9 +212,7 @@ func playNamespace(home string) error {
 	if e := <-c.Events(); e.Gone != "tree" {
 		return fmt.Errorf("got %+v, want tree gone", e)
 	}
-	select {
-	case <-time.After(20 * time.Millisecond): // for a stray signal to have arrived
-	}
+	time.Sleep(20 * time.Millisecond) // for a stray signal to have arrived
 	if pid, _ := unix.Wait4(bystander.Process.Pid, nil, unix.WNOHANG, nil); pid != 0 {
 		return errors.New("a bystander was killed")
 	}

@@ -261,7 +261,7 @@ func TestNoSignalToARecycledNumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	home, err := os.MkdirTemp("", "keeper")
+	home, err := os.MkdirTemp("", "keeper") //nolint:usetesting // TempDir can be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,11 +42,14 @@ type Options struct {
 }
 
 // Run serves as the keeper of a home until a daemon asks for the end with
-// [Client.Shutdown]. When ctx ends, the daemon is asked to stop by SIGTERM and Run
-// returns after it has. It returns ErrRunning if another keeper serves the home.
+// [Client.Shutdown]. When ctx ends or the process gets SIGTERM, SIGINT or SIGHUP, the
+// daemon is asked to stop by SIGTERM and Run returns after it has. It returns
+// ErrRunning if another keeper serves the home.
 //
-// Run takes over the whole process: every child, SIGCHLD, the collector's pace.
-// Call it once, and best from the main goroutine.
+// Run takes over the whole process: every child, those signals, the collector's
+// pace, descriptors inherited by accident. Call it once and early, before anything
+// listens for signals, which can take the main thread that Run makes use of: it
+// works without, but looks at the whole process table at each exit.
 func Run(ctx context.Context, o Options) error { return run(ctx, o, tuning{}) }
 
 // Ensure returns when home has a keeper whose API socket accepts connections. If

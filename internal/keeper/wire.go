@@ -285,14 +285,12 @@ func putError(b []byte, err error) []byte {
 			return append(b, byte(code))
 		}
 	}
-	var spawn *SpawnError
-	if errors.As(err, &spawn) {
+	if spawn, ok := errors.AsType[*SpawnError](err); ok {
 		b = append(b, byte(failSpawn), byte(spawn.Step))
 		b = putInt(b, int64(spawn.Errno))
 		return putString(b, spawn.Path)
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		b = putInt(append(b, byte(failErrno)), int64(errno))
 		return putString(b, err.Error())
 	}

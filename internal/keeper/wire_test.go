@@ -185,8 +185,7 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 				t.Errorf("got %v, want %v: not the same %v", got, want, is)
 			}
 		}
-		var spawn *SpawnError
-		if errors.As(want, &spawn) {
+		if _, ok := errors.AsType[*SpawnError](want); ok {
 			if d := cmp.Diff(want, got); d != "" {
 				t.Error(d)
 			}
