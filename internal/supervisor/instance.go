@@ -366,9 +366,11 @@ func (in *instance) disarm() {
 	}
 }
 
-// save gives the record to the host if it has changed.
+// save gives the record to the host if it has changed. Between the end of a
+// process and of what it leaves nothing needs to be known: who adopts it then is
+// told of both again, and the next process need not wait.
 func (in *instance) save() {
-	if !in.recording || in.m.phase == ended {
+	if !in.recording || in.m.phase == ended || (in.m.phase == clearing && in.m.then == byRules) {
 		return
 	}
 	r := recordOf(in.m, in.life, in.spec.Name, in.slot.index, in.created, in.due)

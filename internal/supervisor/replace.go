@@ -163,7 +163,8 @@ func (r *reload) proves(ctx context.Context, next report, ports []string, canary
 		return nil
 	}
 	r.note("instance %d (id %d): ready, watched for a moment", next.in.slot.index, next.in.slot.id)
-	patience := min(time.Duration(now.spec.MinUptime), canaryWait) - time.Since(now.started)
+	patience := min(time.Duration(now.spec.MinUptime), canaryWait)
+	patience -= max(0, time.Since(now.started)) // the clock may have been set back
 	limited, cancel = context.WithTimeout(ctx, max(0, patience))
 	defer cancel()
 	now, err = r.ask(limited, next.in, nil, over)
