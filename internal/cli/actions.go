@@ -60,7 +60,7 @@ func (c *cli) lastWords(list []app.Status) {
 			continue
 		}
 		for _, line := range s.LastExit.Stderr {
-			c.printf("%s %s\n", c.look.paint(red, fmt.Sprintf("%d|%s |", s.ID, s.Name)), oneLine(line))
+			c.printf("%s %s\n", c.look.paint(red, fmt.Sprintf("%d|%s |", s.ID, s.Name)), printable(line))
 		}
 		return
 	}

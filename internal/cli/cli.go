@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -149,24 +151,61 @@ func (c *cli) warn(text string) { c.errorf("warning: %s", text) }
 
 // oneLine keeps a message of somebody else's to one printable line.
 func oneLine(text string) string {
-	text = strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
+	return printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+}
+
+// printable takes out of a line what a terminal would act on: colours and other
+// control sequences go, other control characters become blanks.
+func printable(line string) string {
+	if !strings.ContainsFunc(line, unicode.IsControl) {
+		return line
+	}
+	var b strings.Builder
+	for len(line) > 0 {
+		if rest, ok := strings.CutPrefix(line, "\x1b["); ok { // parameters up to a letter
+			end := strings.IndexFunc(rest, func(r rune) bool { return r >= '@' && r <= '~' })
+			line = rest[end+1:] // all of rest is parameters: end is -1, and they are text
+			continue
 		}
-		return r
-	}, text)
+		r, size := utf8.DecodeRuneInString(line)
+		if line = line[size:]; unicode.IsControl(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // explain adds what to do to errors that do not say it themselves.
 func explain(err error) string {
-	switch {
-	case errors.Is(err, api.ErrLost):
-		return err.Error() + "; see what has been done with `pace list`"
-	case errors.Is(err, api.ErrNoDaemon):
-		return err.Error() + "; `pace start` begins one"
+	text := err.Error()
+	if strings.Contains(text, "; ") {
+		return text
 	}
-	return err.Error()
+	hint := ""
+	switch e, _ := errors.AsType[*api.Error](err); {
+	case errors.Is(err, api.ErrLost):
+		hint = "see what has been done with `pace list`"
+	case errors.Is(err, api.ErrNoDaemon):
+		hint = "`pace start` begins one"
+	case e == nil:
+	case e.Code == api.CodeNotFound:
+		hint = "`pace list` shows what there is"
+	case e.Code == api.CodeExists:
+		hint = "restart or reload it, or --force replaces it"
+	case e.Code == api.CodeReloading, e.Code == api.CodeBusy:
+		hint = "try again when that has ended"
+	case e.Code == api.CodeStartFailed, e.Code == api.CodeReloadFailed:
+		hint = "`pace show` and `pace logs` tell more"
+	case e.Code == api.CodeUnsupported:
+		hint = "`pace update` makes the daemon this version"
+	case e.Code == api.CodeInternal:
+		hint = "pace.log in Paceline's home may tell more"
+	}
+	if hint == "" {
+		return text
+	}
+	return text + "; " + hint
 }
 
 // tellVersion warns of a daemon of another version.

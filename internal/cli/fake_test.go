@@ -22,7 +22,10 @@ import (
 	"paceline/internal/app"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // golden files hold times
+	goleak.VerifyTestMain(m)
+}
 
 // now is when all tests happen.
 func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local) }

@@ -54,6 +54,7 @@ type logs struct {
 	raw, json, noStream bool
 	width               int // of the widest prefix so far
 	prefixes            map[int]string
+	colours             map[string]string // by name
 }
 
 func (l *logs) run(ctx context.Context) error {
@@ -80,10 +81,11 @@ func (l *logs) run(ctx context.Context) error {
 // measure makes all prefixes as wide as the widest, and finds that a target
 // means nothing.
 func (l *logs) measure(ctx context.Context) error {
-	l.prefixes = map[int]string{}
+	l.prefixes, l.colours = map[int]string{}, map[string]string{}
 	list, err := l.client.Instances(ctx, api.InstancesQuery{Targets: l.query.Targets, Brief: true})
 	for i := range list {
 		l.width = max(l.width, width(prefix(list[i].ID, list[i].Name)))
+		colourOf(list[i].Name, l.colours)
 	}
 	return err
 }
@@ -164,7 +166,7 @@ func (l *logs) prefix(line api.LogLine) string {
 	if !ok {
 		p = prefix(line.ID, line.Name)
 		l.width = max(l.width, width(p))
-		p = l.look.paint(colourOf(line.Name), text.Pad(p, l.width, ' '))
+		p = l.look.paint(colourOf(line.Name, l.colours), text.Pad(p, l.width, ' '))
 		l.prefixes[line.ID] = p
 	}
 	return p

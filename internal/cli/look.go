@@ -1,6 +1,11 @@
 package cli
 
-import "paceline/internal/app"
+import (
+	"maps"
+	"slices"
+
+	"paceline/internal/app"
+)
 
 // look is how the output appears.
 type look struct {
@@ -61,12 +66,26 @@ func nameColours() []string {
 	return []string{cyan, green, yellow, magenta, blue, "96", "92", "93", "95", "94"}
 }
 
-// colourOf gives a name the same colour in every run.
-func colourOf(name string) string {
+// colourOf gives a name the same colour in every run, unless another name has
+// taken it: then the next that is free, while there is one.
+func colourOf(name string, taken map[string]string) string {
+	if colour, ok := taken[name]; ok {
+		return colour
+	}
 	hash := uint32(2166136261) // FNV-1a
 	for i := range len(name) {
 		hash = (hash ^ uint32(name[i])) * 16777619
 	}
 	colours := nameColours()
-	return colours[hash%uint32(len(colours))]
+	used := slices.Collect(maps.Values(taken))
+	first := int(hash % uint32(len(colours)))
+	for i := range colours {
+		colour := colours[(first+i)%len(colours)]
+		if !slices.Contains(used, colour) {
+			taken[name] = colour
+			return colour
+		}
+	}
+	taken[name] = colours[first]
+	return colours[first]
 }

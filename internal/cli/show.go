@@ -68,7 +68,7 @@ func (c *cli) show(a *api.AppInfo, env bool) {
 		if s.LastExit != nil && len(s.LastExit.Stderr) > 0 {
 			c.printf("  %s\n", c.look.paint(dim, "last lines on stderr"))
 			for _, line := range s.LastExit.Stderr {
-				c.printf("    %s %s\n", c.look.paint(red, "|"), oneLine(line))
+				c.printf("    %s %s\n", c.look.paint(red, "|"), printable(line))
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func appFields(s *app.Spec) [][2]string {
 	add("mode", string(s.Mode))
 	add("balance", string(s.Balance))
 	add("instances", strconv.Itoa(s.Instances))
-	restart := fmt.Sprintf("until %s in a row, below %s of uptime", count(s.MaxRestarts, "failure"), s.MinUptime)
+	restart := fmt.Sprintf("until %s in a row, each below %s of uptime", count(s.MaxRestarts, "failure"), s.MinUptime)
 	if s.NoAutorestart {
 		restart = "no"
 	}
