@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // shortDir is a folder whose path leaves room for a socket's name.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pace")
+	dir, err := os.MkdirTemp("", "pace") //nolint:usetesting // t.TempDir has the test's name in it, and a socket's path is short
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,8 +157,10 @@ func TestClientErrors(t *testing.T) {
 		want       Error
 	}{
 		{"ours", `{"error":{"code":"not_found","message":"no app api"}}`, 404, Error{Code: CodeNotFound, Message: "no app api"}},
-		{"with a reply", `{"error":{"code":"start_failed","message":"m","reply":{"instances":[{"id":3}]}}}`, 422,
-			Error{Code: CodeStartFailed, Message: "m", Reply: &ActionReply{Instances: []app.Status{{ID: 3}}}}},
+		{
+			"with a reply", `{"error":{"code":"start_failed","message":"m","reply":{"instances":[{"id":3}]}}}`, 422,
+			Error{Code: CodeStartFailed, Message: "m", Reply: &ActionReply{Instances: []app.Status{{ID: 3}}}},
+		},
 		{"of a later version", `{"error":{"code":"teapot","message":"m","more":1}}`, 418, Error{Code: "teapot", Message: "m"}},
 		{"net/http's own", "404 page not found\n", 404, Error{Code: CodeUnsupported, Message: "the daemon does not know this request (404 Not Found)"}},
 	} {

@@ -199,8 +199,7 @@ func (d document) checkFields(t *testing.T, at string, s *schema, typ reflect.Ty
 		t.Errorf("%s: %s is not described", at, typ)
 	}
 	var names, required []string
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		names = append(names, name)
 		if options == "" {

@@ -132,7 +132,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" || cmd.ValidArgsFunction == nil {
 			t.Errorf("%s: help is incomplete", cmd.Name())
 		}
-		for _, line := range strings.Split(cmd.Long+"\n"+cmd.Example, "\n") {
+		for line := range strings.SplitSeq(cmd.Long+"\n"+cmd.Example, "\n") {
 			if len(line) > 90 {
 				t.Errorf("%s: a line of help is longer than 90: %q", cmd.Name(), line)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -108,8 +109,8 @@ func newCLI(o Options) *cli {
 
 // getenv returns the last value of a variable, which is the one that counts.
 func (o *Options) getenv(name string) string {
-	for i := len(o.Environ) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(o.Environ[i], name+"="); ok {
+	for _, entry := range slices.Backward(o.Environ) {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}
 	}

@@ -142,10 +142,8 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 		if len(args) < n {
 			return errors.New("name " + what)
 		}
-		for _, a := range args {
-			if a == "" {
-				return errors.New("an empty word names nothing")
-			}
+		if slices.Contains(args, "") {
+			return errors.New("an empty word names nothing")
 		}
 		return nil
 	}

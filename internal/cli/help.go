@@ -83,7 +83,7 @@ func (c *cli) helpFlags(title string, flags *pflag.FlagSet, wanted func(name str
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(line)+1+len(word) > width {
 			lines = append(lines, line)
 			line = ""

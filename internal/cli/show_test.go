@@ -81,7 +81,7 @@ func TestJlistHasPM2sShape(t *testing.T) {
 	var ids []int
 	for _, p := range list {
 		ids = append(ids, *p.ID)
-		for _, field := range strings.Fields(`name namespace status pm_id pm_uptime created_at restart_time
+		for field := range strings.FieldsSeq(`name namespace status pm_id pm_uptime created_at restart_time
 			unstable_restarts exec_mode pm_exec_path pm_cwd exec_interpreter node_args instances NODE_APP_INSTANCE
 			pm_out_log_path pm_err_log_path pm_pid_path autorestart merge_logs kill_timeout version node_version
 			watch instance_var treekill`) {

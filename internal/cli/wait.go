@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +29,10 @@ instance is errored, or stopped, where online or ready is waited for.`,
 			if len(args) != 2 {
 				return errors.New("name a target and a state, e.g. `pace wait api ready`")
 			}
-			for _, known := range conditions {
-				if args[1] == known {
-					return nil
-				}
+			if !slices.Contains(conditions, args[1]) {
+				return fmt.Errorf("%q is none of %s", args[1], strings.Join(conditions, ", "))
 			}
-			return fmt.Errorf("%q is none of %s", args[1], strings.Join(conditions, ", "))
+			return nil
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			switch len(args) {
@@ -56,9 +55,13 @@ instance is errored, or stopped, where online or ready is waited for.`,
 // durationFlag reads durations as the options of start do.
 type durationFlag time.Duration
 
-func (d *durationFlag) String() string { return "" } // the default is in the usage
-func (d *durationFlag) Type() string   { return "duration" }
+// String returns nothing: the default is in the usage.
+func (d *durationFlag) String() string { return "" }
 
+// Type names the shape of the value.
+func (d *durationFlag) Type() string { return "duration" }
+
+// Set reads a value.
 func (d *durationFlag) Set(text string) error {
 	v, err := app.ParseDuration(text)
 	if err == nil && v <= 0 {
