@@ -55,7 +55,7 @@ type channel struct {
 	replies int          // in queue
 	queued  atomic.Int64 // bytes in queue and on their way to it
 	outMax  int          // longest line that surely fits
-	inMax   int          // longest start of a line that may stay in the socket
+	inMax   int          // longest start of a line that may stay in the socket for ever
 	broken  bool         // writing is over
 	oob     [24]byte     // a control message with one descriptor
 }
@@ -91,9 +91,10 @@ func newChannel(f *os.File) (*channel, error) {
 	}
 	// Half: the kernel counts its own overhead, and a small message in front must not matter.
 	c.outMax = size / 2
-	// The worker stops writing when a quarter is left unread (unix_writable), so a line of less
-	// than an eighth always gets its end without being consumed.
-	c.inMax = min(size/8, forkScratchBytes)
+	// A writer that found the buffer full goes on when no more than a quarter is left unread
+	// (unix_writable). So a start of less than an eighth always gets its end; a longer one does
+	// unless it has stopped growing.
+	c.inMax = size / 8
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.oob[0]))
 	h.Level, h.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
 	h.SetLen(unix.CmsgLen(4))

@@ -3,7 +3,9 @@ package nodeipc
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,6 +18,9 @@ const (
 	held                  // not acted on: it is looked at again after resume
 	commit                // acted on, and answered (handleAck) as soon as it is consumed
 )
+
+// fairRounds is how many buffers full one worker may have us read before the others' turn.
+const fairRounds = 2
 
 var lineSendHandleAck = []byte(`{"cmd":"NODE_HANDLE_ACK"}` + "\n")
 
@@ -39,15 +44,19 @@ func (w *Worker) resume() {
 	w.read()
 }
 
-// read acts on all complete lines in the socket. The bytes of a line are consumed only after it
+// read acts on the complete lines in the socket, as many as is fair to others. The bytes of a line are consumed only after it
 // was acted on and its reply written: when the daemon is killed in between, the next one finds
 // the line still there.
 func (w *Worker) read() {
-	for w.end == attached && !w.waiting {
+	buf := w.p.scratch
+	for round := 0; w.end == attached && !w.waiting; round++ {
+		if round == fairRounds {
+			w.p.loop.again = append(w.p.loop.again, w)
+			return
+		}
 		if w.acted > 0 && !w.consume(w.acted) {
 			return
 		}
-		buf := w.p.scratch
 		n, cut, err := w.ch.peek(buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
@@ -80,9 +89,12 @@ func (w *Worker) read() {
 			return // that was all; more comes with an event
 		case acted == n:
 			// There is more, or the end, whose event has been.
-		case n >= w.ch.inMax || cut:
-			// The line does not fit what may stay in the socket, or its end is hidden behind the
-			// descriptors that came with its start.
+		case n == len(buf) && n < w.ch.outMax*2:
+			buf = make([]byte, 4*n) // a long line: look at all that is there
+			round--
+		case cut, n >= w.ch.inMax && !w.mayGrow(n):
+			// The end is hidden behind the descriptors that came with its start, or there is no
+			// room for it.
 			if !w.swallow(buf[:n]) {
 				return
 			}
@@ -100,26 +112,63 @@ func (w *Worker) read() {
 func (w *Worker) actAll(buf []byte) (acted int, v verdict) {
 	for {
 		line, n, dropped := w.ch.in.next(buf[acted:])
-		if n == 0 {
+		switch {
+		case n == 0:
 			return acted, done
-		}
-		if dropped {
+		case dropped:
 			v = w.dropped()
-		} else {
+		case w.st.Torn == tornDone && w.doneBefore(buf[acted:acted+n]):
+			v = done
+		default:
 			v = w.act(line)
 		}
 		if v == held {
 			return acted, v
 		}
-		acted += n
 		if w.ch.in.partial() {
 			w.ch.in.taken()
-			w.untear()
+			w.untear(buf[acted : acted+n])
 		}
+		acted += n
 		if v == commit || w.end != attached || w.ch.replies > 0 {
 			return acted, v
 		}
 	}
+}
+
+// mayGrow says whether to give a long line's start that stays in the socket some more time to
+// become whole. Once part of it is consumed there is nothing left to win.
+func (w *Worker) mayGrow(n int) bool {
+	now := w.p.loop.now
+	if w.ch.in.partial() {
+		return false
+	}
+	if n != w.begun.bytes {
+		w.begun = lineStart{bytes: n, since: now}
+	}
+	if due := w.begun.since.Add(growPatience); now.Before(due) {
+		w.p.loop.alarmAt(due)
+		return true
+	}
+	w.begun = lineStart{}
+	return false
+}
+
+// lineStart is a long start of a line in the socket, and since when it has had that length.
+type lineStart struct {
+	bytes int
+	since time.Time
+}
+
+// growPatience is after how long a writer that does not go on is taken to wait for room.
+const growPatience = 20 * time.Millisecond
+
+// doneBefore says whether the first line after a restart is but the tail of one that the last
+// daemon had acted on.
+func (w *Worker) doneBefore(line []byte) bool {
+	tail := w.st.Tail
+	w.st.Torn, w.st.Tail = "", 0
+	return crc32.ChecksumIEEE(line) == tail
 }
 
 func (w *Worker) consume(n int) bool {
@@ -128,6 +177,10 @@ func (w *Worker) consume(n int) bool {
 		w.warn("%v", err)
 		w.finish()
 		return false
+	}
+	if w.st.Torn == tornDone {
+		w.st.Torn, w.st.Tail = "", 0
+		w.save()
 	}
 	return true
 }
@@ -146,11 +199,10 @@ func (w *Worker) swallow(part []byte) bool {
 	return w.consume(len(part))
 }
 
-func (w *Worker) untear() {
-	if w.st.Torn != "" {
-		w.st.Torn = ""
-		w.save()
-	}
+// untear is called when the line that was swallowed is acted on; tail is what is left of it.
+func (w *Worker) untear(tail []byte) {
+	w.st.Torn, w.st.Tail = tornDone, crc32.ChecksumIEEE(tail)
+	w.save()
 }
 
 // dropped is called at the end of a line that is too long, or whose start was lost.

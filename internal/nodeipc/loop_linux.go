@@ -28,6 +28,7 @@ type loop struct {
 	nextID  int32
 	events  [64]unix.EpollEvent
 	now     time.Time // of this turn
+	again   []source  // have more to do than was fair in this turn
 	alarm   time.Time // zero: not set
 	onAlarm func()
 	onStop  func()
@@ -92,11 +93,19 @@ func (l *loop) run() {
 
 // turn handles what is ready now; false if nothing was.
 func (l *loop) turn() bool {
+	again := l.again
+	l.again = nil
 	n, err := unix.EpollWait(l.fd, l.events[:], 0)
-	if err != nil || n == 0 {
-		return errors.Is(err, unix.EINTR)
+	if err != nil { // EINTR
+		n = 0
+	}
+	if n == 0 && len(again) == 0 {
+		return err != nil
 	}
 	l.now = time.Now()
+	for _, s := range again {
+		s.ready(0)
+	}
 	for _, e := range l.events[:n] {
 		if e.Fd == bellID {
 			l.runInbox()

@@ -39,7 +39,7 @@ func NewPrimary(o PrimaryOptions) *Primary {
 	if p.err != nil {
 		return p
 	}
-	p.loop.onAlarm, p.loop.onStop = p.pumpAll, p.shut
+	p.loop.onAlarm, p.loop.onStop = p.alarmed, p.shut
 	go p.loop.run()
 	return p
 }
@@ -70,6 +70,16 @@ func (p *Primary) Trim() {
 			}
 		}
 	})
+}
+
+// alarmed runs when somebody's pause or patience may be over.
+func (p *Primary) alarmed() {
+	p.pumpAll()
+	for _, w := range slices.Clone(p.workers) {
+		if w.begun.bytes > 0 {
+			w.read()
+		}
+	}
 }
 
 // shut runs on the loop's goroutine at its end.

@@ -18,8 +18,9 @@ type workerState struct {
 	Leaving bool  `json:"leaving,omitempty"`
 	Out     bool  `json:"out,omitempty"` // of the hand-off rotation
 	// Torn is set while the first line is being put together in memory, because its start is lost
-	// if the daemon dies meanwhile.
+	// if the daemon dies meanwhile. Tail belongs to tornDone: what is left of the line.
 	Torn   tear        `json:"torn,omitempty"`
+	Tail   uint32      `json:"tail,omitempty"`
 	Held   []savedHold `json:"held,omitempty"`
 	Failed []savedFail `json:"failed,omitempty"` // the last listens that were answered with an error
 }
@@ -29,6 +30,7 @@ type tear string
 const (
 	tornLine   tear = "line"
 	tornHandle tear = "handle" // came with a descriptor, so the worker waits for an acknowledgement
+	tornDone   tear = "done"   // acted on; the last part of it, with checksum Tail, may still be there
 )
 
 // savedHold is a listener that the worker holds.

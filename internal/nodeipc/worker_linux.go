@@ -28,7 +28,8 @@ type Worker struct {
 	restore []savedHold // still to be opened again after a restart
 	opened  *opening    // the answer to the first line, if that is a listen
 	waiting bool        // nothing is read until resume is called
-	acted   int         // bytes at the start of the socket that were acted on, to be consumed
+	begun   lineStart
+	acted   int // bytes at the start of the socket that were acted on, to be consumed
 	hup     bool
 	end     ending
 	bye     bool // hang up as soon as the queue is empty
@@ -91,7 +92,7 @@ func Attach(o WorkerOptions) (*Worker, error) {
 	w.seq = w.st.Seq
 	w.restore = w.st.Held
 	w.st.Held = nil
-	w.ch.in.skipping = w.st.Torn != ""
+	w.ch.in.skipping = w.st.Torn == tornLine || w.st.Torn == tornHandle
 	w.handed.stale = known
 	if !p.loop.do(w.start) {
 		_ = unix.Close(ch.fd)
