@@ -45,7 +45,7 @@ type loop struct {
 
 	streams  map[int]*stream // by descriptor
 	files    map[string]*file
-	watchers map[string][]chan<- struct{}
+	watchers map[string][]*watcher
 	ready    []*stream // may have something to read
 	spare    []*stream // memory for the next round's ready
 	partial  []*stream // hold the beginning of a line
@@ -70,7 +70,7 @@ func newLoop(p *Pump, wake int, j *journal, settle time.Duration) (*loop, error)
 		pump: p, wake: wake, epoll: -1, null: -1, scratch: [2]int{-1, -1}, journal: j,
 		streams:  map[int]*stream{},
 		files:    map[string]*file{},
-		watchers: map[string][]chan<- struct{}{},
+		watchers: map[string][]*watcher{},
 		started:  time.Now(),
 		compress: compressor{due: map[string]time.Time{}, settle: settle},
 	}
@@ -339,11 +339,8 @@ func (l *loop) touch(f *file) {
 
 func (l *loop) notify() {
 	for _, f := range l.touched {
-		for _, ch := range l.watchers[f.path] {
-			select {
-			case ch <- struct{}{}:
-			default: // it has not yet looked at the last one
-			}
+		for _, w := range l.watchers[f.path] {
+			w.ring()
 		}
 	}
 	l.touched = l.touched[:0]

@@ -168,19 +168,23 @@ func (p *Pump) take() []func(*loop) {
 	return calls
 }
 
-// watch has a value put into ch whenever a log has grown or changed, until the
-// returned function is called. What does not fit into ch is left out.
-func (p *Pump) watch(path string, ch chan<- struct{}) (stop func(), err error) {
+// watcher is a function that is told when a log has changed.
+type watcher struct{ ring func() }
+
+// watch has ring called in the loop whenever a log has grown or changed, until the
+// returned function is called.
+func (p *Pump) watch(path string, ring func()) (stop func(), err error) {
 	path, err = realPath(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.do(func(l *loop) { l.watchers[path] = append(l.watchers[path], ch) }); err != nil {
+	w := &watcher{ring}
+	if err := p.do(func(l *loop) { l.watchers[path] = append(l.watchers[path], w) }); err != nil {
 		return nil, err
 	}
 	return func() {
 		_ = p.do(func(l *loop) { // after Close there is nothing to stop
-			left := slices.DeleteFunc(l.watchers[path], func(c chan<- struct{}) bool { return c == ch })
+			left := slices.DeleteFunc(l.watchers[path], func(other *watcher) bool { return other == w })
 			if l.watchers[path] = left; len(left) == 0 {
 				delete(l.watchers, path)
 			}

@@ -32,4 +32,4 @@ func (p *Pump) Flush(...string) error { return errors.ErrUnsupported }
 // Close does nothing.
 func (p *Pump) Close() error { return nil }
 
-func (p *Pump) watch(string, chan<- struct{}) (func(), error) { return nil, errors.ErrUnsupported }
+func (p *Pump) watch(string, func()) (func(), error) { return nil, errors.ErrUnsupported }
