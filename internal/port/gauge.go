@@ -2,26 +2,25 @@ package port
 
 import "time"
 
-// The stuck rule's numbers. Patience is measured: a healthy Node worker under full
-// load empties its queue within a few milliseconds, and 25 ms kept every request of
-// a run with a blocked worker below 40 ms.
+// The stuck rule's numbers.
 const (
-	// tick is how often queues that are not empty are looked at.
-	tick = 5 * time.Millisecond
+	// tick is how often queues that are not empty are looked at. Each look wakes us,
+	// which is what the rule costs (0.1 ms on the machine it was measured on); with
+	// patience it makes the longest delay of a connection some 40 ms.
+	tick = 12500 * time.Microsecond
 	// slowTick is the same while nothing can be done about them. It also delays the
 	// first look at the sets of other apps.
-	slowTick = 25 * time.Millisecond
-	// patience is how long a queue in rotation may be neither empty nor shrinking,
-	// over at least patienceLooks looks: on a machine so busy that we are late
-	// ourselves time alone says nothing.
-	patience      = 25 * time.Millisecond
-	patienceLooks = 5
+	slowTick = 2 * tick
+	// patience is how long a queue in rotation may be neither empty nor served, over
+	// at least so many further looks: if we are late ourselves, so may be everybody.
+	patience      = 2 * tick
+	patienceLooks = 2
 	// suspicion is the same for a slot out of rotation.
 	suspicion      = 10 * time.Millisecond
-	suspicionLooks = 2
+	suspicionLooks = 1
 	// firstRest is how long a stuck slot rests before it is tried with one
 	// connection; each failed trial doubles it up to longestRest. So a blocked slot
-	// costs one connection a second a delay of some 12 ms.
+	// costs one connection a second a delay of one tick.
 	firstRest   = 50 * time.Millisecond
 	longestRest = time.Second
 	// parole is how long a slot must have been back in rotation for its next rest to

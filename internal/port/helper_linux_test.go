@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,6 +37,8 @@ func TestMain(m *testing.M) {
 		os.Exit(helperDaemon())
 	case "foreign":
 		os.Exit(helperForeign())
+	case "client":
+		os.Exit(helperClient())
 	case "mechanism":
 		os.Exit(helperMechanism())
 	default:
@@ -201,6 +205,12 @@ func (l *load) total() (n int) {
 	return n
 }
 
+func (l *load) of(who string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers[who]
+}
+
 // await waits until so many more requests are answered.
 func (l *load) await(t testing.TB, more int) {
 	t.Helper()
@@ -291,21 +301,10 @@ func (m *memory) saved() map[string]Saved {
 	return saved
 }
 
-func (m *memory) names() (names []string) {
-	for name := range m.saved2() {
-		names = append(names, name)
-	}
-	return names
-}
-
-func (m *memory) saved2() map[string]Saved {
+func (m *memory) names() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := map[string]Saved{}
-	for name := range m.entries {
-		out[name] = Saved{}
-	}
-	return out
+	return slices.Sorted(maps.Keys(m.entries))
 }
 
 func fileCopy(f *os.File) *os.File {
@@ -628,6 +627,20 @@ func helperDaemon() int {
 			_ = file.Close()
 		}
 	}
+}
+
+// helperClient makes requests at a rate until its input ends.
+func helperClient() int {
+	addr, err := net.ResolveTCPAddr("tcp", os.Getenv("ADDR"))
+	if err != nil {
+		return 1
+	}
+	if rate, _ := strconv.Atoi(os.Getenv("RATE")); rate > 0 {
+		l := startLoad(addr, time.Second/time.Duration(rate))
+		defer l.stop()
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
 }
 
 // helperForeign is an unrelated program that itself uses SO_REUSEPORT.

@@ -1,0 +1,282 @@
+package port
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Of two slots one does not accept for 3 s, at 200 connections a second.
+func TestStuckSlotDelaysNobody(t *testing.T) {
+	noLeaks(t)
+	w, err := NewWatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	s := newSet(t, Options{Watch: w})
+	defer s.Close()
+	g, servers := serve(t, s, loopback, 2)
+	needKernel(t, g)
+	// What the machine itself does to requests, for comparison.
+	calm := startLoad(g.Addr(), 5*time.Millisecond)
+	calm.await(t, 100)
+	calm.stop()
+	servers[1].hold(t, 3*time.Second)
+	l := startLoad(g.Addr(), 5*time.Millisecond)
+	l.await(t, 650)
+	l.stop()
+	l.check(t)
+	t.Logf("%d requests, slowest %v (%v before); answers %v", l.total(), l.slowest, calm.slowest, l.answers)
+	if l.slowest > 100*time.Millisecond && calm.slowest < 50*time.Millisecond {
+		t.Errorf("slowest request: %v, want at most 100 ms", l.slowest)
+	}
+	back := startLoad(g.Addr(), 5*time.Millisecond)
+	eventually(t, "answers of the slot that accepts again", func() bool { return back.of("1") >= 20 })
+	back.stop()
+	back.check(t)
+}
+
+// With a real event loop, blocked by a request, and with a frozen process group.
+func TestStuckNode(t *testing.T) {
+	node := nodePath(t)
+	for _, freeze := range []bool{false, true} {
+		var frozen, thawed atomic.Int32
+		o := Options{}
+		if freeze {
+			o.Freeze = func(int) (func(), error) {
+				frozen.Add(1)
+				return func() { thawed.Add(1) }, nil
+			}
+		}
+		s := newSet(t, o)
+		var g *Group
+		for slot := range 2 {
+			l := mustOpen(t, s, loopback, slot)
+			g = l.Group
+			needKernel(t, g)
+			startNode(t, node, l.File)
+			s.Use(slot, true)
+		}
+		url := "http://" + g.Addr().String()
+		blocked := make(chan error, 1)
+		go func() {
+			_, _, err := get(url + "/block?ms=1500")
+			blocked <- err
+		}()
+		eventually(t, "a node that is blocked", func() bool {
+			_, took, err := get(url)
+			return err != nil || took > 15*time.Millisecond
+		})
+		var slowest time.Duration
+		ticker := time.NewTicker(5 * time.Millisecond)
+		pids := map[string]int{}
+		for range 200 {
+			<-ticker.C
+			pid, took, err := get(url)
+			if err != nil {
+				t.Errorf("request: %v", err)
+			}
+			slowest = max(slowest, took)
+			pids[pid]++
+		}
+		ticker.Stop()
+		t.Logf("freeze %v: slowest %v, by pid %v, frozen %d", freeze, slowest, pids, frozen.Load())
+		if slowest > 100*time.Millisecond {
+			t.Errorf("slowest request: %v, want at most 100 ms", slowest)
+		}
+		if err := <-blocked; err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if freeze && frozen.Load() == 0 || frozen.Load() != thawed.Load() {
+			t.Errorf("frozen %d times, thawed %d", frozen.Load(), thawed.Load())
+		}
+	}
+}
+
+// A queue is not moved under a process that cannot be stopped.
+func TestFreezeFails(t *testing.T) {
+	noLeaks(t)
+	var told atomic.Int32
+	s := newSet(t, Options{
+		Freeze: func(int) (func(), error) { return nil, errors.New("no cgroup") },
+		Log:    func(string, ...any) { told.Add(1) },
+	})
+	l := mustOpen(t, s, loopback, 0)
+	_ = l.File.Close()
+	_ = mustOpen(t, s, loopback, 1).File.Close()
+	needKernel(t, l.Group)
+	s.Use(0, true)
+	s.Use(1, true)
+	for range 2 {
+		c, err := net.Dial("tcp", l.Group.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	s.Use(1, false)
+	if q := s.Queue(); q[0].Waiting != 1 || q[1].Waiting != 1 || told.Load() != 1 {
+		t.Errorf("queues %v, told %d times", q, told.Load())
+	}
+}
+
+func startNode(t testing.TB, node string, f *os.File) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(node, "-e", `
+		const server = require('http').createServer((request, response) => {
+			const ms = Number(new URL(request.url, 'http://x').searchParams.get('ms') || 0)
+			for (const end = Date.now() + ms; Date.now() < end;);
+			response.setHeader('connection', 'close')
+			response.end(String(process.pid))
+		})
+		server.on('error', e => { console.error('server error', e); process.exit(1) })
+		server.listen({fd: 3}, () => console.log('ready'))`)
+	cmd.ExtraFiles = []*os.File{f}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("node: %q, %v", line, err)
+	}
+	return cmd
+}
+
+func get(url string) (body string, took time.Duration, err error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	began := time.Now()
+	r, err := client.Get(url)
+	if err != nil {
+		return "", 0, err
+	}
+	defer r.Body.Close()
+	raw, err := io.ReadAll(r.Body)
+	return string(raw), time.Since(began), err
+}
+
+// A program shuts its own socket down: the damage is limited to its slot, and the
+// next process of the slot has a socket that listens.
+func TestProgramShutsItsSocketDown(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{})
+	l := mustOpen(t, s, loopback, 0)
+	needKernel(t, l.Group)
+	defer l.File.Close()
+	other := mustOpen(t, s, loopback, 1)
+	startServer(t, "1", other.File)
+	s.Use(0, true)
+	s.Use(1, true)
+	conn, err := l.File.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Control(func(fd uintptr) { err = shutdownBoth(int(fd)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		if who, err := request(l.Group.Addr()); who != "1" {
+			t.Fatalf("got %q, %v", who, err)
+		}
+	}
+	eventually(t, "the watch to leave it alone", func() bool {
+		watched := true
+		_ = s.do(func() { watched = l.Group.lanes[0].sign != nil })
+		return !watched
+	})
+	s.Use(0, false)
+	startServer(t, "0", mustOpen(t, s, loopback, 0).File)
+	s.Use(0, true)
+	seen := map[string]bool{}
+	for range 10 {
+		who, err := request(l.Group.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[who] = true
+	}
+	if len(seen) != 2 {
+		t.Errorf("answers: got %v", seen)
+	}
+}
+
+// While nothing waits nothing is done; the watch wakes up for what waits.
+func TestWatchSleeps(t *testing.T) {
+	noLeaks(t)
+	w, err := NewWatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var sets []*Set
+	var last *Group
+	for i := range 20 {
+		s := newSet(t, Options{Watch: w, Name: "port/" + strconv.Itoa(i) + "/"})
+		defer s.Close()
+		for slot := range 2 {
+			l := mustOpen(t, s, loopback, slot)
+			needKernel(t, l.Group)
+			_ = l.File.Close()
+			s.Use(slot, true)
+			last = l.Group
+		}
+		sets = append(sets, s)
+	}
+	looks := func() (n uint64) {
+		for _, s := range sets {
+			n += s.watcher.look.Load()
+		}
+		return n
+	}
+	before := looks()
+	switches := threadSwitches(t)
+	time.Sleep(500 * time.Millisecond) // there is no event to wait for: nothing is to happen
+	if after := looks(); after != before {
+		t.Errorf("looked %d times while all was quiet", after-before)
+	}
+	t.Logf("context switches of this process in 0.5 s: %d", threadSwitches(t)-switches)
+	c, err := net.Dial("tcp", last.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	eventually(t, "the watch to look", func() bool { return looks() > before })
+}
+
+// threadSwitches counts the context switches of all our threads.
+func threadSwitches(t testing.TB) (n int) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		raw, _ := os.ReadFile("/proc/self/task/" + task.Name() + "/status")
+		for line := range strings.Lines(string(raw)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.HasSuffix(name, "_ctxt_switches") {
+				v, _ := strconv.Atoi(strings.TrimSpace(value))
+				n += v
+			}
+		}
+	}
+	return n
+}
