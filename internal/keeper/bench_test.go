@@ -5,6 +5,7 @@ package keeper
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func wait(c *Client, n int) {
 // BenchmarkFleet starts, stops and forgets 500 processes, one call at a time.
 func BenchmarkFleet(b *testing.B) {
 	const fleet = 500
-	_, c := startB(b)
+	w, c := startB(b)
 	var spawning, stopping time.Duration
 	round := 0
 	for b.Loop() {
@@ -87,6 +88,16 @@ func BenchmarkFleet(b *testing.B) {
 	}
 	b.ReportMetric(float64(spawning.Milliseconds())/float64(round), "ms/spawn500")
 	b.ReportMetric(float64(stopping.Milliseconds())/float64(round), "ms/stop500")
+	status, err := os.ReadFile(procPath(w.pid(keeperPIDFile), "status"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, memory, _ := strings.Cut(string(status), "VmRSS:")
+	var kB int
+	if _, err := fmt.Sscan(memory, &kB); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(kB), "kB-RSS")
 }
 
 // BenchmarkCrash measures from a kill to the delivery of the exit, beside 500 other

@@ -161,8 +161,7 @@ func (c *children) reap() (exited, gone []*process) {
 		if p.Exit == nil {
 			exited = append(exited, c.end(p, info))
 			if !c.bury() { // The common case: no orphan lives, so no tree does.
-				c.count(false)
-				gone = append(gone, c.release()...)
+				gone = append(gone, c.release(c.count(false))...)
 				continue
 			}
 			c.recount = true
@@ -174,9 +173,8 @@ func (c *children) reap() (exited, gone []*process) {
 	if len(c.held) == 0 {
 		return exited, gone
 	}
-	living := c.bury()
-	if c.recount && c.count(living) {
-		gone = append(gone, c.release()...)
+	if living := c.bury(); c.recount {
+		gone = append(gone, c.release(c.count(living))...)
 	}
 	return exited, gone
 }
@@ -272,11 +270,11 @@ func (c *children) count(living bool) (settled bool) {
 	return false
 }
 
-// release lets go of the held processes of which nothing is left, and kills the
-// rest of those that are doomed.
-func (c *children) release() (gone []*process) {
+// release lets go of the held processes of which nothing is left, if the count is
+// settled, and kills the rest of those that are doomed.
+func (c *children) release(settled bool) (gone []*process) {
 	for p := range c.held {
-		if p.left == 0 {
+		if settled && p.left == 0 {
 			reapPID(p.PID)
 			p.Gone = true
 			delete(c.leaders, p.PID)

@@ -12,22 +12,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// snapshotAge is how long a look at the process table serves for signals: a burst
-// of them, as when everything is stopped, costs a few looks and not one each. What
-// is forked in between is found when its parent ends.
-const snapshotAge = 10 * time.Millisecond
-
-// settling is how long a process counts as busy with starting its helpers, so that
-// no look from before will do.
-const settling = 10 * snapshotAge
+// A look at the process table serves for signals for a while: a burst of them, as
+// when everything is stopped, costs a few looks and not one each. What is forked in
+// between is found when its parent ends.
+const (
+	// snapshotAge is how long it serves at least.
+	snapshotAge = 10 * time.Millisecond
+	// snapshotShare bounds the time spent on looking where the table is long: 1 in
+	// so many parts.
+	snapshotShare = 10
+	// settling is how long a process counts as busy with starting its helpers, so
+	// that no look from before will do.
+	settling = 100 * time.Millisecond
+)
 
 // snapshot is who belonged to which tree when the process table was read.
 type snapshot struct {
 	at        time.Time
+	took      time.Duration
 	members   map[*process][]member // the living ones but for the leader
 	owners    map[int]owned         // the same by pid
 	dead      []int                 // children of ours that wait to be reaped
 	undecided bool                  // an orphan is in the middle of exec or exit
+}
+
+// serves tells whether a look is recent enough to signal a process's tree by it.
+func (s *snapshot) serves(p *process) bool {
+	return s != nil && time.Since(s.at) <= max(snapshotAge, snapshotShare*s.took) && s.at.Sub(p.Started) >= settling
 }
 
 // owned says to whose tree a process was found to belong.
@@ -55,11 +66,12 @@ type stat struct {
 // scan reads the process table, adopts orphans that are new, and finds out who
 // belongs to whom.
 func (c *children) scan() (*snapshot, error) {
+	begun := time.Now()
 	pids, err := processIDs()
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{at: time.Now(), members: map[*process][]member{}, owners: map[int]owned{}}
+	s := &snapshot{at: begun, members: map[*process][]member{}, owners: map[int]owned{}}
 	table := make(map[int]*stat, max(0, len(pids)-len(c.leaders)))
 	for _, pid := range pids {
 		if c.leaders[pid] != nil || pid == c.self {
@@ -80,6 +92,7 @@ func (c *children) scan() (*snapshot, error) {
 			s.owners[pid] = owned{process: p, start: st.start}
 		}
 	}
+	s.took = time.Since(s.at)
 	c.last = s
 	return s, nil
 }
@@ -183,7 +196,7 @@ func (c *children) signalTree(p *process, sig syscall.Signal) error {
 		p.killed, p.doomed = true, true
 	}
 	var scanErr error
-	if c.last == nil || time.Since(c.last.at) > snapshotAge || c.last.at.Sub(p.Started) < settling {
+	if !c.last.serves(p) {
 		_, scanErr = c.scan() // before the first dies and its children lose their parent
 	}
 	err := kill(-p.PID, sig) // not reaped: the number is the group's

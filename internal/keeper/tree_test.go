@@ -41,8 +41,11 @@ func TestTreeIsSignalledWhole(t *testing.T) {
 		for _, tree := range trees {
 			s := shell(tree.name, tree.command)
 			p := spawn(t, c, s)
-			w.eventually("tree has grown: "+tree.name, func() bool { return len(w.tree(p.PID, tree.name)) == tree.processes })
-			pids := w.tree(p.PID, tree.name)
+			var pids []int
+			w.eventually("tree has grown: "+tree.name, func() bool {
+				pids = w.tree(p.PID, tree.name)
+				return len(pids) == tree.processes
+			})
 			if err := c.Signal(tree.name, unix.SIGKILL, Tree); err != nil {
 				t.Fatalf("%s: %v", tree.name, err)
 			}
@@ -65,20 +68,25 @@ func (w *world) tree(leader int, key string) (list []int) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	in := map[int]bool{leader: true}
+	marker := newChildren(w.home, nil).marker + key + "\x00"
+	in, parents := map[int]bool{leader: true}, map[int]int{}
+	for _, pid := range pids {
+		st, ok := readStat(pid)
+		if !ok || st.dead {
+			continue
+		}
+		parents[pid] = st.parent
+		environ, _ := os.ReadFile(procPath(pid, "environ"))
+		in[pid] = st.session == leader || strings.Contains(string(environ), marker)
+	}
 	for range 4 {
-		for _, pid := range pids {
-			st, ok := readStat(pid)
-			environ, _ := os.ReadFile(procPath(pid, "environ"))
-			marker := newChildren(w.home, nil).marker + key + "\x00"
-			if ok && !st.dead && (in[st.parent] || st.session == leader || strings.Contains(string(environ), marker)) {
-				in[pid] = true
-			}
+		for pid, parent := range parents {
+			in[pid] = in[pid] || in[parent]
 		}
 	}
-	for pid := range in {
+	for pid, is := range in {
 		// What a shell has forked and not executed yet does not count.
-		if comm := cmdline(pid); pid == leader || !strings.HasPrefix(comm, "env ") && !strings.HasPrefix(comm, "setsid ") {
+		if comm := cmdline(pid); is && (pid == leader || !strings.HasPrefix(comm, "env ") && !strings.HasPrefix(comm, "setsid ")) {
 			list = append(list, pid)
 		}
 	}
