@@ -97,9 +97,14 @@ var errOutput = errors.New("write the output")
 
 // follow reads lines until the end, over any number of daemons.
 func (l *logs) follow(ctx context.Context) error {
-	client := l.client
+	client, gap := l.client, false
+	begun := func() {
+		if gap {
+			l.errorf("the daemon was replaced; lines written meanwhile are in the log files")
+		}
+	}
 	for {
-		err := client.Logs(ctx, l.query, api.Handler[api.LogLine]{Value: l.print, Idle: l.flush})
+		err := client.Logs(ctx, l.query, api.Handler[api.LogLine]{Begun: begun, Value: l.print, Idle: l.flush})
 		switch {
 		case !l.query.Follow:
 			return err
@@ -111,7 +116,9 @@ func (l *logs) follow(ctx context.Context) error {
 			return err
 		}
 		// The next daemon goes on; one that was stopped is not started for us.
+		// Where we were it cannot know, so what came meanwhile is left out here.
 		l.query.Lines, client = 0, l.local
+		gap = true
 		select {
 		case <-ctx.Done():
 			return nil

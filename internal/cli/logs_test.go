@@ -103,7 +103,7 @@ func TestLogsGoOnAfterTheDaemonDied(t *testing.T) {
 		defer time.AfterFunc(20*time.Millisecond, cancel)
 		return stream(r, []api.LogLine{{ID: 0, Name: "api", Stream: api.Out, Line: "still here"}}, "wait")
 	})
-	f.with(ctx, Options{}, "logs").want(t, 0, "0|api     | hello <world>\n0|api     | still here\n", "")
+	f.with(ctx, Options{}, "logs").want(t, 0, "0|api     | hello <world>\n0|api     | still here\n", "the daemon was replaced")
 	if got := strings.Join(queries, " "); got != "15 0 0" {
 		t.Errorf("lines asked for: %s, want the old ones once", got)
 	}
