@@ -4,4 +4,10 @@ go 1.26.0
 
 replace paceline => ../..
 
-require golang.org/x/sys v0.49.0
+require (
+	github.com/creack/pty v1.1.24
+	github.com/rogpeppe/go-internal v1.16.0
+	golang.org/x/sys v0.49.0
+)
+
+require golang.org/x/tools v0.26.0 // indirect
