@@ -257,7 +257,7 @@ func (s *Set) probe() Support {
 		if err != nil {
 			return Support{Reason: err.Error()}
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }() // nothing was written to it
 		// On the loopback interface the connection is queued before this returns.
 		if err := unix.Connect(fd, g.bound); err != nil && !errors.Is(err, syscall.EINPROGRESS) {
 			return Support{Kernel: true, Reason: "not tried: " + err.Error()}

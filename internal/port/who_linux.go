@@ -108,7 +108,7 @@ func lines(file string, each func(fields []string)) {
 	if err != nil {
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	in := bufio.NewScanner(f)
 	for in.Scan() {
 		each(strings.Fields(in.Text()))
