@@ -234,7 +234,7 @@ func cmdDifferent(ts *testscript.TestScript, neg bool, args []string) {
 // alive PID...: all are alive; with "!", none is.
 func cmdAlive(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 1, "alive PID...")
-	for _, word := range strings.Fields(strings.Join(args, " ")) {
+	for word := range strings.FieldsSeq(strings.Join(args, " ")) {
 		pid, err := strconv.Atoi(word)
 		ts.Check(err)
 		if proc.Alive(pid) == neg {
@@ -298,7 +298,7 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 			return err == nil && pattern.Match(text)
 		})
 	case "gone":
-		for _, word := range strings.Fields(strings.Join(args[1:], " ")) {
+		for word := range strings.FieldsSeq(strings.Join(args[1:], " ")) {
 			pid, err := strconv.Atoi(word)
 			ts.Check(err)
 			poll(func() bool { return !proc.Alive(pid) })
