@@ -1,3 +1,8 @@
+// Our own sockets are plain TCP: a multipath socket cannot join a reuseport
+// group with a selecting program.
+//
+//go:debug multipathtcp=0
+
 // Command pace keeps servers up, shares their ports among several copies and
 // replaces them without a failed request.
 //
@@ -5,24 +10,23 @@
 // decides, and the keeper that is the parent of every process.
 package main
 
-// Our own sockets are plain TCP: a multipath socket cannot join a reuseport
-// group with a selecting program.
-//
-//go:debug multipathtcp=0
-
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/term"
+
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
 	"paceline/internal/keeper"
+	"paceline/internal/kernel"
 )
 
 // version is set by the linker at a release.
@@ -101,9 +105,28 @@ func runDaemon() error {
 
 // runCLI is what a user calls.
 func runCLI(argv []string) int {
+	home, exe, err := self()
+	if err != nil {
+		return report(err)
+	}
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write, which the command handles
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return cli.Run(ctx, cli.Options{})
+	return cli.Run(ctx, cli.Options{
+		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Home: home, Exe: exe, Version: version,
+		Ensure: keeper.Ensure, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
+	})
+}
+
+// terminal reports whether w is a terminal, and how wide it is.
+func terminal(w io.Writer) (width int, ok bool) {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return width, err == nil
 }
 
 // self returns the home folder and the path of this program.

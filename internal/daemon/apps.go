@@ -42,13 +42,31 @@ func (d *daemon) selected(targets []string) ([]app.Status, error) {
 		}
 		list = slices.DeleteFunc(list, func(s app.Status) bool { return !slices.Contains(ids, s.ID) })
 	}
-	for i := range list {
-		d.host.complete(&list[i])
-	}
+	d.complete(list)
 	if list == nil {
 		list = []app.Status{}
 	}
 	return list, nil
+}
+
+// specs returns the wanted specs by name.
+func (d *daemon) specs() map[string]*app.Spec {
+	list := d.supervisor.Apps()
+	specs := make(map[string]*app.Spec, len(list))
+	for i := range list {
+		specs[list[i].Name] = &list[i]
+	}
+	return specs
+}
+
+// complete adds to statuses what the supervisor does not know.
+func (d *daemon) complete(list []app.Status) {
+	specs := d.specs()
+	for i := range list {
+		if spec := specs[list[i].Name]; spec != nil { // else it has been deleted meanwhile
+			d.host.complete(&list[i], spec)
+		}
+	}
 }
 
 // apps lists the apps with what the user configured.
@@ -62,21 +80,20 @@ func (d *daemon) apps(r *http.Request) (any, error) {
 		return nil, err
 	}
 	infos, at := []api.AppInfo{}, map[string]int{}
-	specs := d.supervisor.Specs()
+	specs := d.specs()
 	for _, s := range list {
 		i, ok := at[s.Name]
 		if !ok {
 			i, at[s.Name] = len(infos), len(infos)
-			info := api.AppInfo{Spec: specs[s.Name]}
+			info := api.AppInfo{Spec: *specs[s.Name]}
 			info.EnvNames = slices.Sorted(maps.Keys(info.Spec.Env))
 			if !q.Env {
 				info.Spec.Env = nil
 			}
 			infos = append(infos, info)
 		}
-		spec := specs[s.Name]
 		infos[i].Instances = append(infos[i].Instances, s)
-		infos[i].PIDFiles = append(infos[i].PIDFiles, filesOf(d.Home, &spec, s.ID).pid)
+		infos[i].PIDFiles = append(infos[i].PIDFiles, filesOf(d.Home, specs[s.Name], s.ID).pid)
 	}
 	return infos, nil
 }
@@ -87,8 +104,28 @@ func (d *daemon) start(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := d.supervisor.Start(r.Context(), q.Specs, q.Force)
+	if q.Force {
+		if err := d.replace(r.Context(), q.Specs); err != nil {
+			return nil, err
+		}
+	}
+	list, err := d.supervisor.Start(r.Context(), q.Specs)
 	return d.reply(list, err)
+}
+
+// replace ends the apps whose names the specs take.
+func (d *daemon) replace(ctx context.Context, specs []app.Spec) error {
+	var ids []int
+	for _, s := range d.supervisor.List() {
+		if slices.ContainsFunc(specs, func(spec app.Spec) bool { return spec.Name == s.Name }) {
+			ids = append(ids, s.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := d.supervisor.Delete(ctx, ids)
+	return err
 }
 
 // action answers a request for targets with one of the supervisor's commands.
@@ -175,9 +212,8 @@ func (d *daemon) reply(list []app.Status, err error) (any, error) {
 	if list == nil {
 		answer.Instances = []app.Status{}
 	}
-	for i := range answer.Instances {
-		s := &answer.Instances[i]
-		d.host.complete(s)
+	d.complete(answer.Instances)
+	for _, s := range answer.Instances {
 		if s.Reason != "" && s.State != app.Errored {
 			answer.Warnings = append(answer.Warnings, fmt.Sprintf("%s (%d): %s", s.Name, s.ID, s.Reason))
 		}

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"strings"
 	"sync"
 	"syscall"
 
 	"paceline/internal/app"
-	"paceline/internal/keeper"
 	"paceline/internal/nodeipc"
 	"paceline/internal/port"
 )
@@ -25,11 +22,15 @@ type cluster struct {
 	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
 	log     *slog.Logger
 
-	mu     sync.Mutex // guards memory and serving
-	memory clusterMemory
-	// serving counts, by slot, the processes that listen: during a reload a slot
-	// has two, and stays in rotation until the last has left.
-	serving map[int]int
+	handOff bool // deal connections out by channel where the kernel cannot do it
+
+	mu        sync.Mutex // guards what follows
+	memory    clusterMemory
+	mechanism string // of the port opened last; "" before the first
+	reason    string // why that is not the kernel's
+	// serving holds, by slot, the keys of the processes that listen: during a
+	// reload a slot has two, and stays in rotation until the last has left.
+	serving map[int]map[string]struct{}
 }
 
 // clusterMemory is what a new daemon must know of a cluster.
@@ -39,15 +40,14 @@ type clusterMemory struct {
 }
 
 // clusterOf returns the app's cluster, made anew or from what an earlier daemon
-// kept.
+// kept. The caller holds mu: two processes of an app must meet in one cluster,
+// and no process may join one that is being let go.
 func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	if c := h.clusters[s.Name]; c != nil {
 		return c, nil
 	}
 	c := &cluster{
-		name: s.Name, serving: map[int]int{}, log: h.log,
+		name: s.Name, serving: map[int]map[string]struct{}{}, handOff: s.Balance != app.Shared, log: h.log,
 		keep: func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
 	}
 	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
@@ -60,9 +60,9 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		policy = port.Shared
 	}
 	set, err := port.NewSet(port.Options{
-		Name: portPrefix + s.Name + "/", Policy: policy, Store: (*portStore)(h.keeper),
-		Saved: h.kept.ports(portPrefix + s.Name + "/"),
-		Log:   func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
+		Name: portPrefix + s.Name + "/", Policy: policy, Store: portStore{h.keeper},
+		Saved: h.kept.ports(portPrefix + s.Name + "/"), Watch: h.watch,
+		Log: func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
@@ -75,11 +75,20 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 	return c, nil
 }
 
-// dropCluster lets the app's ports go.
-func (h *host) dropCluster(name string) {
+// rest lets the ports of an app go that has no process left. While one is about
+// to be restarted they stay: what connects meanwhile is served by the next.
+func (h *host) rest(name string) {
 	h.mu.Lock()
 	c := h.clusters[name]
-	delete(h.clusters, name)
+	for _, p := range h.processes {
+		if p.cluster == c {
+			c = nil
+			break
+		}
+	}
+	if c != nil {
+		delete(h.clusters, name)
+	}
 	h.mu.Unlock()
 	if c == nil {
 		return
@@ -90,6 +99,21 @@ func (h *host) dropCluster(name string) {
 	}
 	h.note(clusterPrefix+name, nil)
 }
+
+// dealing says by which policy connections are dealt, how that is done, and why
+// not in the way asked for.
+func (c *cluster) dealing() (policy app.Balance, mechanism, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	policy = app.RoundRobin
+	if !c.handOff {
+		policy = app.Shared
+	}
+	return policy, c.mechanism, c.reason
+}
+
+// mechanismHandOff is what lists show where we accept and pass connections on.
+const mechanismHandOff = "hand-off"
 
 // nextWorker gives out a worker number: cluster.worker.id in the process.
 func (c *cluster) nextWorker() uint64 {
@@ -118,19 +142,19 @@ func (c *cluster) encode() []byte {
 	return note
 }
 
-// serve tells that one more (or less) process of the slot listens.
-func (c *cluster) serve(slot int, on bool) {
+// serve tells that a process of the slot listens, or does no more.
+func (c *cluster) serve(slot int, key string, on bool) {
 	c.mu.Lock()
-	before := c.serving[slot] > 0
+	before := len(c.serving[slot]) > 0
 	if on {
-		c.serving[slot]++
+		if c.serving[slot] == nil {
+			c.serving[slot] = map[string]struct{}{}
+		}
+		c.serving[slot][key] = struct{}{}
 	} else {
-		c.serving[slot]--
+		delete(c.serving[slot], key)
 	}
-	after := c.serving[slot] > 0
-	if !after {
-		delete(c.serving, slot)
-	}
+	after := len(c.serving[slot]) > 0
 	c.mu.Unlock()
 	if before != after {
 		c.set.Use(slot, after)
@@ -140,16 +164,36 @@ func (c *cluster) serve(slot int, on bool) {
 // open gives a worker the socket that it asks to listen on. Its errors reach the
 // app as the errno of its own listen call.
 func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
-	l, err := c.set.Open(addressOf(r), r.Slot)
+	address := addressOf(r)
+	l, err := c.set.Open(address, r.Slot)
 	if err != nil {
+		if holder := port.WhoHas(address); errors.Is(err, syscall.EADDRINUSE) && holder != "" {
+			err = fmt.Errorf("%w by %s; free it or set another port", err, holder)
+		}
+		c.log.Warn("open port", "app", c.name, "error", err)
 		return nil, err
 	}
-	tcp := l.Group.Addr().Network() == "tcp"
+	handOff := c.handOff && l.Group.Addr().Network() == "tcp" && !l.Group.Kernel()
+	c.mu.Lock()
+	c.mechanism, c.reason = l.Group.Mechanism(), l.Group.Reason()
+	if handOff {
+		c.mechanism = mechanismHandOff
+	}
+	c.mu.Unlock()
 	return &nodeipc.Socket{
-		File: l.File, Addr: l.Group.Addr(),
-		HandOff: c.handOff && tcp && !l.Group.Kernel(),
-		Close:   func() { c.set.Leave(l.Group, r.Slot) },
+		File: l.File, Addr: l.Group.Addr(), HandOff: handOff,
+		Close: func() { c.leave(l.Group, r.Slot) },
 	}, nil
+}
+
+// leave ends a slot's part in a port, unless a successor in it serves there.
+func (c *cluster) leave(g *port.Group, slot int) {
+	c.mu.Lock()
+	others := len(c.serving[slot]) > 1
+	c.mu.Unlock()
+	if !others {
+		c.set.Leave(g, slot)
+	}
 }
 
 // addressOf translates what a worker asks for.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"paceline/internal/api"
-	"paceline/internal/app"
 	"paceline/internal/kernel"
 	"paceline/internal/port"
 )
@@ -81,6 +79,8 @@ func Doctor() []api.Check {
 		c := api.Check{Name: p.Name, OK: true, Needs: p.Needs}
 		if err := p.Run(); err != nil {
 			c.OK, c.Detail = false, err.Error()
+		} else if p.Found != nil {
+			c.Detail = p.Found()
 		}
 		checks = append(checks, c)
 	}
@@ -97,6 +97,3 @@ func (d *daemon) leave() {
 	default: // it is leaving already
 	}
 }
-
-var _ = errors.Is
-var _ = app.Stopped

@@ -18,6 +18,7 @@ import (
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
+	"paceline/internal/port"
 	"paceline/internal/state"
 	"paceline/internal/stats"
 	"paceline/internal/supervisor"
@@ -40,17 +41,19 @@ type daemon struct {
 	hub        *hub
 	host       *host
 	supervisor *supervisor.Supervisor
-	left       chan struct{} // a request asks the daemon to end
-	ending     chan struct{} // closed when it does
+	left       chan struct{}   // a request asks the daemon to end
+	ending     context.Context // ends when the daemon does
 }
 
 // Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
 // stay as they are: the next daemon takes them over.
 func Run(ctx context.Context, o Options) (err error) {
 	debug.SetGCPercent(30) // little garbage, many small maps: memory counts more than collector time
+	ending, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
 	d := &daemon{
 		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
-		left: make(chan struct{}, 1), ending: make(chan struct{}),
+		left: make(chan struct{}, 1), ending: ending,
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
@@ -59,12 +62,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
 	}
-	pump, err := logs.New(logs.Options{Log: d.warn})
+	pump, err := logs.New(logs.Options{Log: d.warn, Journal: filepath.Join(o.Home, "lib", "logs.journal")})
 	if err != nil {
 		return fmt.Errorf("open log pump: %w", err)
 	}
+	watch, err := port.NewWatch()
+	if err != nil {
+		o.Log.Warn("watch accept queues", "error", err) // each set of ports then watches its own
+	}
 	d.host = &host{
-		home: o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(), log: o.Log,
+		watch: watch,
+		home:  o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(stats.Options{}), log: o.Log,
 		kept: inherit(inventory), processes: map[string]*process{}, clusters: map[string]*cluster{},
 	}
 	d.supervisor = supervisor.New(supervisor.Options{
@@ -78,6 +86,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	lost := make(chan struct{})
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
+	parts.Go(d.tidy)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err
@@ -92,7 +101,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	case <-lost:
 		err = errors.New("the keeper is gone")
 	}
-	close(d.ending)
+	end()
 	// Answers in progress get a moment; a request that waits for an app does not.
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
@@ -189,6 +198,26 @@ func (d *daemon) restore(inventory *keeper.Inventory) error {
 	return nil
 }
 
+// tidy lets go of what apps shared once nothing of them runs.
+func (d *daemon) tidy() {
+	events, stop := d.hub.follow()
+	defer stop()
+	for {
+		select {
+		case <-d.ending.Done():
+			return
+		case e, ok := <-events:
+			switch {
+			case !ok:
+				stop()
+				events, stop = d.hub.follow()
+			case e.Type == app.EventStop || e.Type == app.EventDelete || e.Type == app.EventOverlimit:
+				d.host.rest(e.Name)
+			}
+		}
+	}
+}
+
 // sampleEvery is how often cpu and memory are read: rarely enough that a hundred
 // idle processes cost less than a thousandth of a core.
 const sampleEvery = 2 * time.Second
@@ -198,7 +227,7 @@ func (d *daemon) sample() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-d.ending:
+		case <-d.ending.Done():
 			return
 		case <-tick.C:
 			d.host.stats.Sample()

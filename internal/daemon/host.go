@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
+	"paceline/internal/port"
 	"paceline/internal/stats"
 	"paceline/internal/supervisor"
 )
@@ -28,6 +30,7 @@ type host struct {
 	stats   *stats.Sampler
 	log     *slog.Logger
 	kept    *inheritance
+	watch   *port.Watch // shared by all sets of ports; nil if there is none
 
 	mu        sync.Mutex // guards processes and clusters
 	processes map[string]*process
@@ -77,9 +80,17 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		spawn.Keep = append(spawn.Keep, pipe.kept)
 	}
 
+	// Before the spawn: its exit may be told before Spawn returns.
+	if err := h.add(p); err != nil {
+		return 0, time.Time{}, err
+	}
+	defer func() {
+		if err != nil {
+			h.remove(p)
+		}
+	}()
 	var number uint64
-	if isClusterNode(l.Spec) {
-		p.cluster = h.clusterOf(l.Spec)
+	if p.cluster != nil {
 		number = p.cluster.nextWorker()
 	}
 	if hasChannel(l.Spec) {
@@ -93,12 +104,10 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	}
 	spawn.Env = environ(l, number)
 
-	h.add(p) // before the spawn: its exit may be told before Spawn returns
 	ctx, cancel := context.WithTimeout(context.Background(), spawnTimeout)
 	defer cancel()
 	ran, err := h.keeper.Spawn(ctx, spawn)
 	if err != nil {
-		h.remove(p)
 		return 0, time.Time{}, err
 	}
 	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
@@ -114,8 +123,8 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if !ok {
 		return 0, time.Time{}, supervisor.ErrNoProcess
 	}
-	if isClusterNode(l.Spec) {
-		p.cluster = h.clusterOf(l.Spec)
+	if err := h.add(p); err != nil {
+		return 0, time.Time{}, err
 	}
 	h.resumeLog(p, "out")
 	h.resumeLog(p, "err")
@@ -124,7 +133,6 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 			h.log.Warn("take up channel", "process", p.key, "error", err)
 		}
 	}
-	h.add(p)
 	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
 	if ran.Exit != nil {
 		h.exited(*ran.Exit)
@@ -194,16 +202,10 @@ func (h *host) Forget(r supervisor.Ref) {
 }
 
 // Save keeps an instance's record beyond the daemon's death; nil deletes it.
-func (h *host) Save(id int, record []byte) { h.note(recordName(id), record) }
+func (h *host) Save(id int, record []byte) { h.note(recordPrefix+strconv.Itoa(id), record) }
 
-// SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it, and
-// with it what its instances shared.
-func (h *host) SaveSpec(name string, spec []byte) {
-	h.note(specPrefix+name, spec)
-	if spec == nil {
-		h.dropCluster(name)
-	}
-}
+// SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it.
+func (h *host) SaveSpec(name string, spec []byte) { h.note(specPrefix+name, spec) }
 
 func (h *host) note(name string, note []byte) {
 	var err error
@@ -228,10 +230,17 @@ func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *proc
 	return p
 }
 
-func (h *host) add(p *process) {
+// add makes a process known, with what it shares with the others of its app.
+func (h *host) add(p *process) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if isClusterNode(p.Spec) {
+		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
+			return err
+		}
+	}
 	h.processes[p.key] = p
+	return nil
 }
 
 // remove forgets a process and closes our end of its channel.
@@ -246,6 +255,18 @@ func (h *host) find(key string) *process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.processes[key]
+}
+
+// succeeded reports whether a later process of the instance is there already.
+func (h *host) succeeded(p *process) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, other := range h.processes {
+		if other.ID == p.ID && other.Gen > p.Gen {
+			return true
+		}
+	}
+	return false
 }
 
 // follow turns the keeper's events into facts until the keeper is lost.
@@ -273,7 +294,9 @@ func (h *host) exited(e keeper.Exit) {
 	if p == nil {
 		return
 	}
-	h.stats.Untrack(p.ID, p.Gen)
+	if !h.succeeded(p) {
+		h.stats.Untrack(p.ID)
+	}
 	h.hangUp(p)
 	exit := app.ExitOf(e.Status)
 	exit.OOM, exit.At = e.OOM, e.At
@@ -301,4 +324,22 @@ func (h *host) gone(key string) {
 		<-p.exitTold
 		p.sink(supervisor.Gone{})
 	}()
+}
+
+// close lets go of the channels without a word to the processes. All that
+// matters is with the keeper, the ports too: those end with this process.
+func (h *host) close() (err error) {
+	h.mu.Lock()
+	processes, clusters := h.processes, h.clusters
+	h.processes, h.clusters = map[string]*process{}, map[string]*cluster{}
+	h.mu.Unlock()
+	for _, c := range clusters { // before its workers: nothing is to be handed on to another
+		c.primary.Close()
+	}
+	for _, p := range processes {
+		if p.worker != nil && p.cluster == nil {
+			err = errors.Join(err, p.worker.Close())
+		}
+	}
+	return err
 }

@@ -90,9 +90,22 @@ func (in *inheritance) running() (refs []supervisor.Ref, unknown []string) {
 	return refs, unknown
 }
 
+// pipes takes the log pipes.
+func (in *inheritance) pipes() map[string]keeper.Entry {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	pipes := map[string]keeper.Entry{}
+	for name, e := range in.entries {
+		if strings.HasPrefix(name, processPrefix) && !strings.HasSuffix(name, channelSuffix) && e.File != nil {
+			pipes[name] = e
+			delete(in.entries, name)
+		}
+	}
+	return pipes
+}
+
 // rest empties the inheritance: it returns the names of what nobody took and
-// closes the descriptors. Log pipes are not among them: resumeOrphans has taken
-// those.
+// closes the descriptors.
 func (in *inheritance) rest() (names []string, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -41,9 +41,12 @@ func refOf(key string) (supervisor.Ref, error) {
 	return supervisor.Ref{ID: n, Gen: g}, nil
 }
 
-func outName(key string) string     { return processPrefix + key + "/out" }
-func errName(key string) string     { return processPrefix + key + "/err" }
-func channelName(key string) string { return processPrefix + key + "/channel" }
+const channelSuffix = "/channel"
+
+// logName is the entry of a process's stream, "out" or "err".
+func logName(key, stream string) string { return processPrefix + key + "/" + stream }
+
+func channelName(key string) string { return processPrefix + key + channelSuffix }
 
 // files are the paths that belong to one instance.
 type files struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -161,10 +162,10 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 	case nodeipc.Ready:
 		p.sink(supervisor.Ready{})
 	case nodeipc.Listening:
-		p.cluster.listening(p, true)
-		p.sink(supervisor.Listening{Addr: e.Text})
+		p.cluster.serve(p.Index, p.key, true)
+		p.sink(supervisor.Listening{Addr: addrText(e.Addr)})
 	case nodeipc.Closed:
-		p.sink(supervisor.Unlistening{Addr: e.Text})
+		p.sink(supervisor.Unlistening{Addr: addrText(e.Addr)})
 	case nodeipc.Message:
 		p.sink(supervisor.Messaged{Data: e.Message})
 	case nodeipc.Disconnected:
@@ -174,10 +175,30 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 	}
 }
 
+// addrText shows an address as lists do: "*:3000", "127.0.0.1:80", "/run/x.sock".
+func addrText(a net.Addr) string {
+	var ip net.IP
+	var where int
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ip, where = a.IP, a.Port
+	case *net.UDPAddr:
+		ip, where = a.IP, a.Port
+	case nil:
+		return ""
+	default:
+		return a.String()
+	}
+	if ip == nil || ip.IsUnspecified() {
+		return "*:" + strconv.Itoa(where)
+	}
+	return net.JoinHostPort(ip.String(), strconv.Itoa(where))
+}
+
 // hangUp ends what a process had with us once it has ended.
 func (h *host) hangUp(p *process) {
 	if p.cluster != nil {
-		p.cluster.listening(p, false)
+		p.cluster.serve(p.Index, p.key, false)
 	}
 	if p.worker != nil {
 		if err := p.worker.Close(); err != nil {

@@ -33,8 +33,8 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 }
 
 // streams serves the operations that answer with server-sent events.
-func (d *daemon) streams() map[string]func(*eventStream, *http.Request) error {
-	return map[string]func(*eventStream, *http.Request) error{
+func (d *daemon) streams() map[string]func(http.ResponseWriter, *http.Request) error {
+	return map[string]func(http.ResponseWriter, *http.Request) error{
 		api.OpLogs:   d.followLogs,
 		api.OpEvents: d.followEvents,
 	}
@@ -110,6 +110,9 @@ func apiError(err error) *api.Error {
 		{supervisor.ErrReloading, api.CodeReloading},
 		{supervisor.ErrReloadFailed, api.CodeReloadFailed},
 		{supervisor.ErrStartFailed, api.CodeStartFailed},
+		{supervisor.ErrTarget, api.CodeInvalid},
+		{supervisor.ErrUnchanged, api.CodeInvalid},
+		{supervisor.ErrClosed, api.CodeBusy},
 		{app.ErrInvalid, api.CodeInvalid},
 	} {
 		if errors.Is(err, c.is) {

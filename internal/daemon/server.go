@@ -1,18 +1,10 @@
 package daemon
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
-	"net/http"
-	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
-
-	"paceline/internal/api"
 )
 
 // peerListener accepts the connections of this user alone. The socket's mode

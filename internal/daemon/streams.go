@@ -1,70 +1,190 @@
 package daemon
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"slices"
 
 	"paceline/internal/api"
+	"paceline/internal/app"
+	"paceline/internal/logs"
 )
 
-// eventStream writes server-sent events.
-type eventStream struct {
-	w     http.ResponseWriter
-	flush func() error
-}
-
-// send writes one event and has it on its way.
-func (s *eventStream) send(v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode event: %w", err)
-	}
-	if _, err := fmt.Fprintf(s.w, "data: %s\n\n", text); err != nil {
-		return err
-	}
-	return s.flush()
-}
-
 // stream serves an operation that answers with events until the client leaves.
-func (d *daemon) stream(handle func(*eventStream, *http.Request) error) http.Handler {
+// What is wrong with the request is told before the first event.
+func (d *daemon) stream(handle func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s := &eventStream{w: w, flush: http.NewResponseController(w).Flush}
-		if err := handle(s, r); err != nil && r.Context().Err() == nil {
-			d.fail(w, err) // without effect on a stream that has begun; the client sees it end
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		stop := context.AfterFunc(d.ending, cancel) // the client comes back to the next daemon
+		defer stop()
+		var refused *api.Error
+		switch err := handle(w, r.WithContext(ctx)); {
+		case errors.As(err, &refused):
+			d.fail(w, err)
+		case err != nil && ctx.Err() == nil:
+			d.log.Debug("stream", "path", r.URL.Path, "error", err)
 		}
 	})
 }
 
-// begin sends the header, once the request is known to be right.
-func (s *eventStream) begin() error {
-	s.w.Header().Set("Content-Type", "text/event-stream")
-	s.w.WriteHeader(http.StatusOK)
-	return s.flush()
-}
-
 // followEvents sends what happens from now on.
-func (d *daemon) followEvents(s *eventStream, r *http.Request) error {
+func (d *daemon) followEvents(w http.ResponseWriter, r *http.Request) error {
 	events, stop := d.hub.follow()
 	defer stop()
-	if err := s.begin(); err != nil {
+	out, err := api.NewEventWriter(w)
+	if err != nil {
 		return err
 	}
 	for {
 		select {
 		case <-r.Context().Done():
 			return nil
-		case <-d.ending:
-			return nil
 		case e, ok := <-events:
 			if !ok {
 				return nil // too slow: the client sees the stream end, and may come again
 			}
-			if err := s.send(e); err != nil {
+			if err := out.Send(e); err != nil {
 				return err
+			}
+			if len(events) == 0 {
+				if err := out.Flush(); err != nil {
+					return err
+				}
 			}
 		}
 	}
 }
 
-var _ = api.OpLogs
+// logBuffer is how many lines wait for a client; more wait in the files.
+const logBuffer = 256
+
+// followLogs sends the last lines of logs, and what is added to them.
+func (d *daemon) followLogs(w http.ResponseWriter, r *http.Request) (err error) {
+	q, err := api.DecodeLogs(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	list, err := d.selected(q.Targets)
+	if err != nil {
+		return apiError(err)
+	}
+	events, stop := d.hub.follow() // before the first look at the files, so that no instance is missed
+	defer stop()
+	follower := logs.NewFollower(logs.FollowOptions{Pump: d.host.pump, Follow: q.Follow})
+	defer func() { err = errors.Join(err, follower.Close()) }()
+	known := map[string]bool{}
+	for _, s := range list {
+		if err := addLogs(follower, known, s, q.Stream, q.Lines); err != nil {
+			return apiError(err)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(r.Context())
+	lines, read := make(chan logs.Line, logBuffer), make(chan error, 1)
+	go func() { read <- readLogs(ctx, follower, lines) }()
+	defer func() { // the follower is closed after its reader has ended
+		cancel()
+		if readErr := <-read; !errors.Is(readErr, context.Canceled) {
+			err = errors.Join(err, readErr)
+		}
+	}()
+	out, err := api.NewEventWriter(w)
+	if err != nil {
+		return err
+	}
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return out.Flush()
+			}
+			if err := out.Send(logLine(line)); err != nil {
+				return err
+			}
+			if len(lines) == 0 {
+				if err := out.Flush(); err != nil {
+					return err
+				}
+			}
+		case e, ok := <-events:
+			if !ok {
+				return nil
+			}
+			if e.Type == app.EventStart && q.Follow {
+				d.addNewLogs(follower, known, q)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// readLogs passes lines on until there are no more.
+func readLogs(ctx context.Context, f *logs.Follower, lines chan<- logs.Line) error {
+	defer close(lines)
+	for {
+		line, err := f.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case lines <- line:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// addNewLogs adds the logs of instances that have come since.
+func (d *daemon) addNewLogs(f *logs.Follower, known map[string]bool, q api.LogsQuery) {
+	list, err := d.selected(q.Targets)
+	if err != nil {
+		return // the targets mean nothing at the moment
+	}
+	for _, s := range list {
+		if err := addLogs(f, known, s, q.Stream, 0); err != nil {
+			d.log.Warn("follow log", "app", s.Name, "error", err)
+		}
+	}
+}
+
+// addLogs adds an instance's logs, each file once: with merged logs several
+// instances share one.
+func addLogs(f *logs.Follower, known map[string]bool, s app.Status, stream api.Stream, lines int) error {
+	for _, log := range []struct {
+		stream api.Stream
+		path   string
+	}{{api.Out, s.OutFile}, {api.Err, s.ErrFile}} {
+		if log.path == "" || known[log.path] || !slices.Contains([]api.Stream{api.All, log.stream}, stream) {
+			continue
+		}
+		known[log.path] = true
+		source := logs.Source{Path: log.path, ID: s.ID, Name: s.Name, Stream: string(log.stream)}
+		if err := f.Add(source, lines); err != nil {
+			return fmt.Errorf("read log of %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// logLine translates a line, or the notice that some were left out.
+func logLine(l logs.Line) api.LogLine {
+	line := api.LogLine{ID: l.ID, Name: l.Name, Stream: api.Stream(l.Stream), At: l.At, More: l.More}
+	if l.Skipped != 0 {
+		line.Stream = api.Notice
+		line.Line = "lines were left out, because they came faster than they were read"
+		if l.Skipped > 0 {
+			line.Line = fmt.Sprintf("%d bytes were left out, because they came faster than they were read", l.Skipped)
+		}
+		return line
+	}
+	line.SetText([]byte(l.Text))
+	return line
+}

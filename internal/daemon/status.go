@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"encoding/json"
+
+	"paceline/internal/app"
+	"paceline/internal/logs"
+)
+
+// complete adds to a status what the supervisor does not know: figures, files,
+// and how connections are dealt.
+func (h *host) complete(s *app.Status, spec *app.Spec) {
+	if s.PID != 0 {
+		s.CPU, s.MemoryBytes = h.stats.Get(s.ID)
+	}
+	f := filesOf(h.home, spec, s.ID)
+	s.OutFile, s.ErrFile, s.LogFile = f.out, f.err, f.both
+	h.mu.Lock()
+	c := h.clusters[s.Name]
+	h.mu.Unlock()
+	if c != nil {
+		s.Balance, s.Mechanism, _ = c.dealing()
+	}
+}
+
+// settle drops what an earlier daemon left and nobody took up: the processes are
+// the supervisor's, the rest belongs to none of them.
+func (h *host) settle() {
+	h.resumeOrphans()
+	names, err := h.kept.rest()
+	if err != nil {
+		h.log.Debug("close what was left", "error", err)
+	}
+	if len(names) == 0 {
+		return
+	}
+	h.log.Info("drop what an earlier daemon left", "names", names)
+	if err := h.keeper.Drop(names...); err != nil {
+		h.log.Error("drop what was left", "error", err)
+	}
+}
+
+// resumeOrphans goes on with log pipes whose process is forgotten already: what
+// it wrote last, or what a child of it still writes.
+func (h *host) resumeOrphans() {
+	for name, e := range h.kept.pipes() {
+		var targets []logs.FileSpec
+		if err := json.Unmarshal(e.Note, &targets); err != nil {
+			h.log.Error("read log pipe's note", "name", name, "error", err)
+		}
+		if _, err := h.pump.Add(logs.StreamSpec{
+			Name: name, Pipe: e.File, Files: targets, Done: func() { h.note(name, nil) },
+		}); err != nil {
+			h.log.Error("take up log", "name", name, "error", err)
+		}
+	}
+}
