@@ -56,17 +56,18 @@ const (
 	recountDelay = 10 * time.Millisecond
 )
 
-func run(ctx context.Context, o Options, t tuning) (err error) {
+func run(ctx context.Context, o Options, t tuning) error {
 	if len(o.Daemon) == 0 {
 		return errors.New("start keeper: no daemon given")
 	}
-	// First of all: once signals are listened for, or anything blocks in the kernel,
-	// the main thread may be taken for good.
-	var orphans *orphanage
-	if !t.noOrphanage {
-		orphans = openOrphanage()
+	if t.noOrphanage {
+		return keep(ctx, o, t, nil)
 	}
-	defer orphans.close()
+	// First of all, before the main thread is taken by something that blocks.
+	return withOrphanage(func(orphans *orphanage) error { return keep(ctx, o, t, orphans) })
+}
+
+func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err error) {
 	h, err := openHome(o.Home)
 	if err != nil {
 		return err
@@ -77,11 +78,11 @@ func run(ctx context.Context, o Options, t tuning) (err error) {
 		return fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
 	defer closeFD(null)
-
 	if err := becomeParent(); err != nil {
 		return err
 	}
 	closeInherited(o.Log)
+
 	k := &keeper{
 		home: h, log: log.New(io.Discard, "", 0), null: null, output: null,
 		children: newChildren(h.dir, orphans),
@@ -159,7 +160,7 @@ func (k *keeper) serve(ctx context.Context) error {
 	}()
 	k.log.Printf("start, pid %d", os.Getpid())
 	if k.children.orphanage == nil {
-		k.log.Print("the main thread is not to be had: exits will be slower to tell")
+		k.log.Print("the main thread is not to be had: exits will be told later")
 	}
 	if err := k.startDaemon(); err != nil {
 		return err

@@ -109,6 +109,9 @@ func newWorld(t *testing.T) *world {
 			_ = unix.Kill(pid, unix.SIGTERM)
 			w.gone(pid)
 		}
+		if data, _ := os.ReadFile(filepath.Join(dir, logFile)); os.Getenv(envFallback) == "" && strings.Contains(string(data), "main thread") {
+			t.Error("a keeper did not get the main thread")
+		}
 		for _, pid := range w.marked() {
 			t.Errorf("process %d is left: %s", pid, cmdline(pid))
 			_ = unix.Kill(pid, unix.SIGKILL)

@@ -25,36 +25,68 @@ type swept struct {
 	living bool
 }
 
-// openOrphanage tries to get hold of the main thread. It returns nil if another
-// goroutine is wired to it; then the process table has to be read instead.
-func openOrphanage() *orphanage {
+// withOrphanage calls do with an orphanage, or with nil if the main thread is not to
+// be had; then the process table has to be read instead.
+func withOrphanage(do func(*orphanage) error) error {
 	o := &orphanage{ask: make(chan struct{}), told: make(chan swept)}
+	// The goroutine of main begins there. If that is our caller and it has not moved,
+	// it stays, and do gets another.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if onMainThread() {
+		result := make(chan error, 1)
+		go func() {
+			defer close(o.ask)
+			result <- do(o)
+		}()
+		o.serve()
+		return <-result
+	}
+	if !o.findMainThread() {
+		return do(nil)
+	}
+	defer func() {
+		close(o.ask)
+		<-o.told
+	}()
+	return do(o)
+}
+
+func onMainThread() bool { return unix.Gettid() == unix.Getpid() }
+
+// findMainThread starts goroutines until one lands on the main thread. Each that
+// lands elsewhere occupies that thread, so the next one gets a different one; idle
+// threads are taken before new ones are made.
+func (o *orphanage) findMainThread() bool {
 	release := make(chan struct{})
 	defer close(release)
-	// Each try that lands on another thread occupies it, so the next one gets a
-	// different one: the main thread's turn comes before a new one is made.
 	const tries = 16
 	for range tries {
-		main := make(chan bool)
+		found := make(chan bool)
 		go func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			if unix.Gettid() != unix.Getpid() {
-				main <- false
+			if !onMainThread() {
+				found <- false
 				<-release
 				return
 			}
-			main <- true
-			for range o.ask {
-				o.told <- sweep()
-			}
-			close(o.told)
+			found <- true
+			o.serve()
 		}()
-		if <-main {
-			return o
+		if <-found {
+			return true
 		}
 	}
-	return nil
+	return false
+}
+
+// serve answers on the main thread.
+func (o *orphanage) serve() {
+	defer close(o.told)
+	for range o.ask {
+		o.told <- sweep()
+	}
 }
 
 // sweep reaps the dead orphans.
@@ -62,13 +94,6 @@ func (o *orphanage) sweep() (dead []int, living bool) {
 	o.ask <- struct{}{}
 	s := <-o.told
 	return s.dead, s.living
-}
-
-func (o *orphanage) close() {
-	if o != nil {
-		close(o.ask)
-		<-o.told
-	}
 }
 
 func sweep() (s swept) {

@@ -47,9 +47,10 @@ type Options struct {
 // ErrRunning if another keeper serves the home.
 //
 // Run takes over the whole process: every child, those signals, the collector's
-// pace, descriptors inherited by accident. Call it once and early, before anything
-// listens for signals, which can take the main thread that Run makes use of: it
-// works without, but looks at the whole process table at each exit.
+// pace, descriptors inherited by accident. Call it once, from the goroutine of main,
+// and before any signal.Notify or NotifyContext: that binds a thread for good, as a
+// rule the main thread, which Run makes use of. Without it Run works too, but has to
+// read the process table at each exit, and says so in the log.
 func Run(ctx context.Context, o Options) error { return run(ctx, o, tuning{}) }
 
 // Ensure returns when home has a keeper whose API socket accepts connections. If
