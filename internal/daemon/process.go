@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"paceline/internal/app"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -36,11 +34,10 @@ func (h *host) openLog(p *process, stream string) (*logPipe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe log of %s: %w", p.Spec.Name, err)
 	}
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+	read, write, err := openPipe()
+	if err != nil {
 		return nil, fmt.Errorf("open log pipe: %w", err)
 	}
-	read, write := os.NewFile(uintptr(fds[0]), "log"), os.NewFile(uintptr(fds[1]), "log")
 	kept, err := duplicate(read)
 	if err != nil {
 		return nil, errors.Join(err, read.Close(), write.Close())
@@ -210,24 +207,6 @@ func (h *host) hangUp(p *process) {
 // drainOptions tells the preload how the drain goes on after it.
 func drainOptions(s *app.Spec) nodeipc.DrainOptions {
 	return nodeipc.DrainOptions{Signal: s.KillSignal}
-}
-
-// duplicate returns a descriptor of its own for the same file.
-func duplicate(f *os.File) (*os.File, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
-	}
-	fd, dupErr := -1, error(nil)
-	if err := raw.Control(func(old uintptr) {
-		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
-	}); err != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", err)
-	}
-	if dupErr != nil {
-		return nil, fmt.Errorf("duplicate descriptor: %w", dupErr)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // writePID leaves the pid in a file for scripts, as PM2 does. The file is a

@@ -3,8 +3,6 @@ package daemon
 import (
 	"log/slog"
 	"net"
-
-	"golang.org/x/sys/unix"
 )
 
 // peerListener accepts the connections of this user alone. The socket's mode
@@ -31,23 +29,4 @@ func (l *peerListener) Accept() (net.Conn, error) {
 			l.log.Debug("close refused connection", "error", err)
 		}
 	}
-}
-
-// peerUID asks the kernel who is at the other end.
-func peerUID(c *net.UnixConn) (int, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return -1, err
-	}
-	if credErr != nil {
-		return -1, credErr
-	}
-	return int(cred.Uid), nil
 }

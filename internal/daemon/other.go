@@ -1,0 +1,20 @@
+//go:build !linux
+
+package daemon
+
+import (
+	"errors"
+	"net"
+	"os"
+)
+
+var errLinux = errors.New("the daemon needs Linux")
+
+// peerUID fails: asking who is at the other end is written for Linux.
+func peerUID(*net.UnixConn) (int, error) { return -1, errLinux }
+
+// openPipe fails: the daemon needs Linux.
+func openPipe() (read, write *os.File, err error) { return nil, nil, errLinux }
+
+// duplicate fails: the daemon needs Linux.
+func duplicate(*os.File) (*os.File, error) { return nil, errLinux }
