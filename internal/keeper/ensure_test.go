@@ -82,13 +82,13 @@ func TestProcessesInheritFromTheFirstCommandLine(t *testing.T) {
 	}
 	c, _ := w.dial()
 	read, write := output(t)
-	s := shell("key", "umask; ulimit -Sn")
+	s := shell("key", "umask; ulimit -Sn; grep SigIgn /proc/self/status")
 	s.Files = []*os.File{nil, write, write}
 	spawn(t, c, s)
 	exits(t, c, "key")
 	_ = write.Close()
 	text, err := io.ReadAll(read)
-	if got, want := string(text), "0027\n512\n"; err != nil || got != want {
+	if got, want := string(text), "0027\n512\nSigIgn:\t0000000000000000\n"; err != nil || got != want {
 		t.Errorf("got %q %v, want %q", got, err, want)
 	}
 	dir := procPath(w.pid(keeperPIDFile), "fd")

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -146,14 +147,29 @@ func stoppedTimer() *time.Timer {
 	return t
 }
 
+// listen returns the signals that tell of deaths and those that ask for the end. A
+// signal that is ignored asks for nothing; but it must not be ignored by the children
+// for that, and what is ignored stays so through exec, unlike what is listened for.
+func listen() (deaths, orders chan os.Signal) {
+	deaths, orders = make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(deaths, unix.SIGCHLD)
+	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
+		if !signal.Ignored(sig) {
+			signal.Notify(orders, sig)
+		}
+	}
+	const last = 64
+	for sig := syscall.Signal(1); sig <= last; sig++ {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	return deaths, orders
+}
+
 // serve is the life of a keeper: all that can happen to it is in one statement.
 func (k *keeper) serve(ctx context.Context) error {
-	deaths, orders := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(deaths, unix.SIGCHLD)
-	signal.Notify(orders, unix.SIGTERM, unix.SIGINT)
-	if !signal.Ignored(unix.SIGHUP) { // as under nohup
-		signal.Notify(orders, unix.SIGHUP)
-	}
+	deaths, orders := listen()
 	defer func() {
 		signal.Stop(deaths)
 		signal.Stop(orders)
@@ -167,7 +183,7 @@ func (k *keeper) serve(ctx context.Context) error {
 	}
 	stop := ctx.Done()
 	for !k.done() {
-		started, requests := k.listen()
+		started, requests := k.hear()
 		select {
 		case <-deaths:
 			k.reap()
@@ -194,9 +210,9 @@ func (k *keeper) serve(ctx context.Context) error {
 	return k.err
 }
 
-// listen returns what there is to hear from the daemon. Requests are left alone as
+// hear returns what there is to hear from the daemon. Requests are left alone as
 // long as the inventory is not written: they would change it.
-func (k *keeper) listen() (started <-chan struct{}, requests <-chan request) {
+func (k *keeper) hear() (started <-chan struct{}, requests <-chan request) {
 	switch {
 	case k.session == nil:
 		return nil, nil

@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 func playKeeper() error {
+	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGUSR1) // which its children must not
 	exe, err := os.Executable()
 	if err != nil {
 		return err

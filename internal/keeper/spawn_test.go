@@ -45,7 +45,7 @@ func TestSpawnGivesTheProcessWhatWasAsked(t *testing.T) {
 	unix.Umask(mask)
 	for _, want := range []string{
 		"session=true", "dir=" + dir, fmt.Sprintf("umask=%04o", mask), "stdin=/dev/null",
-		":1.7 ", "SigBlk:0000000000000000",
+		":1.7 ", "SigBlk:0000000000000000", "SigIgn:0000000000000000",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("got %s, want %s in it", text, want)

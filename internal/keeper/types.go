@@ -42,9 +42,9 @@ type Options struct {
 }
 
 // Run serves as the keeper of a home until a daemon asks for the end with
-// [Client.Shutdown]. When ctx ends or the process gets SIGTERM, SIGINT or SIGHUP, the
-// daemon is asked to stop by SIGTERM and Run returns after it has. It returns
-// ErrRunning if another keeper serves the home.
+// [Client.Shutdown]. When ctx ends or the process gets SIGTERM, SIGINT or SIGHUP, and
+// does not ignore it, the daemon is asked to stop by SIGTERM and Run returns after it
+// has. It returns ErrRunning if another keeper serves the home.
 //
 // Run takes over the whole process: every child, those signals, the collector's
 // pace, descriptors inherited by accident. Call it once, from the goroutine of main,
