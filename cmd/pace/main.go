@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -72,6 +73,12 @@ func runKeeper() error {
 	if err != nil {
 		return err
 	}
+	// The start is over by then; what follows is waiting.
+	time.AfterFunc(startOver, func() {
+		if err := kernel.ReleaseCode(); err != nil {
+			fmt.Fprintf(os.Stderr, "keeper: %v\n", err)
+		}
+	})
 	err = keeper.Run(context.Background(), keeper.Options{
 		Home: home, Daemon: []string{exe, roleDaemon}, Log: os.Stderr,
 	})
@@ -80,6 +87,9 @@ func runKeeper() error {
 	}
 	return err
 }
+
+// startOver is when the keeper gives back the memory that only its start needed.
+const startOver = 2 * time.Second
 
 // The descriptors that the keeper gives to a daemon.
 const (

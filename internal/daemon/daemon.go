@@ -16,6 +16,7 @@ import (
 
 	"paceline/internal/app"
 	"paceline/internal/keeper"
+	"paceline/internal/kernel"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
 	"paceline/internal/port"
@@ -78,7 +79,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	d.supervisor = supervisor.New(supervisor.Options{
 		Host: d.host, Event: d.happened, Save: d.save,
 	})
-	if err := d.restore(inventory); err != nil {
+	if err := d.restore(inventory); err != nil { //nolint:contextcheck // adopted apps outlive every context
 		return err
 	}
 
@@ -225,12 +226,24 @@ const sampleEvery = 2 * time.Second
 func (d *daemon) sample() {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
+	before, settled := -1, true
 	for {
 		select {
 		case <-d.ending.Done():
 			return
 		case <-tick.C:
 			d.host.stats.Sample()
+		}
+		// A burst of starts leaves garbage behind, and code that is not needed soon
+		// again. Both go back to the system once it is over.
+		if now := d.host.count(); now != before {
+			before, settled = now, false
+		} else if !settled {
+			settled = true
+			debug.FreeOSMemory()
+			if err := kernel.ReleaseCode(); err != nil {
+				d.log.Debug("release memory", "error", err)
+			}
 		}
 	}
 }

@@ -171,8 +171,11 @@ func (h *host) Drain(r supervisor.Ref) bool {
 	if p == nil || p.worker == nil || p.cluster == nil {
 		return false
 	}
-	p.worker.Rotate(false)
-	if err := p.worker.Drain(drainOptions(p.Spec)); err != nil {
+	err := p.worker.Rotate(false)
+	if err == nil {
+		err = p.worker.Drain(drainOptions(p.Spec))
+	}
+	if err != nil {
 		h.log.Debug("drain", "process", p.key, "error", err)
 		return false
 	}
@@ -255,6 +258,13 @@ func (h *host) find(key string) *process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.processes[key]
+}
+
+// count returns how many processes there are.
+func (h *host) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.processes)
 }
 
 // succeeded reports whether a later process of the instance is there already.

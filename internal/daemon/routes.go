@@ -97,8 +97,7 @@ func (d *daemon) fail(w http.ResponseWriter, err error) {
 
 // apiError gives an error of the parts below its code.
 func apiError(err error) *api.Error {
-	var known *api.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*api.Error](err); ok {
 		return known
 	}
 	for _, c := range []struct {

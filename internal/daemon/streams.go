@@ -19,7 +19,7 @@ func (d *daemon) stream(handle func(http.ResponseWriter, *http.Request) error) h
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		stop := context.AfterFunc(d.ending, cancel) // the client comes back to the next daemon
+		stop := context.AfterFunc(d.ending, cancel) //nolint:contextcheck // the daemon's end also ends the stream
 		defer stop()
 		var refused *api.Error
 		switch err := handle(w, r.WithContext(ctx)); {
