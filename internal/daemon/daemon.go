@@ -263,13 +263,14 @@ func (d *daemon) serve(parts *sync.WaitGroup) (*http.Server, <-chan error, error
 		return nil, nil, fmt.Errorf("take over API socket: %w", err)
 	}
 	server := &http.Server{
-		Handler:           d.routes(),
+		Handler:           d.ownUser(d.routes()),
+		ConnContext:       d.withPeer,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
 	parts.Go(func() {
-		err := server.Serve(&peerListener{UnixListener: unixListener, uid: os.Geteuid(), log: d.log})
+		err := server.Serve(unixListener)
 		if !errors.Is(err, http.ErrServerClosed) {
 			served <- fmt.Errorf("serve API: %w", err)
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -112,6 +113,10 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	}
 	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
 	h.writePID(p, ran.PID)
+	if l.Spec.Wrapper != "" && l.Spec.Instances > 1 {
+		sink(supervisor.Warned{Text: fmt.Sprintf(
+			"%s starts the program and keeps Node's channel to itself, so that its copies cannot share a port; start the script itself", l.Spec.Wrapper)})
+	}
 	return ran.PID, ran.Started, nil
 }
 

@@ -1,32 +1,40 @@
 package daemon
 
 import (
-	"log/slog"
+	"context"
+	"fmt"
 	"net"
+	"net/http"
+	"os"
+
+	"paceline/internal/api"
 )
 
-// peerListener accepts the connections of this user alone. The socket's mode
-// says so already; the peer's credentials hold even if somebody changed it.
-type peerListener struct {
-	*net.UnixListener
-	uid int
-	log *slog.Logger
-}
+// peerKey is where a connection's context holds who is at its other end.
+type peerKey struct{}
 
-// Accept returns the next connection of the daemon's own user.
-func (l *peerListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.AcceptUnix()
-		if err != nil {
-			return nil, err
-		}
-		uid, err := peerUID(c)
-		if err == nil && uid == l.uid {
-			return c, nil
-		}
-		l.log.Warn("refuse API connection", "uid", uid, "error", err)
-		if err := c.Close(); err != nil {
-			l.log.Debug("close refused connection", "error", err)
+// withPeer asks the kernel who has connected.
+func (d *daemon) withPeer(ctx context.Context, c net.Conn) context.Context {
+	uid := -1
+	if u, ok := c.(*net.UnixConn); ok {
+		var err error
+		if uid, err = peerUID(u); err != nil {
+			d.log.Warn("ask who connects", "error", err)
 		}
 	}
+	return context.WithValue(ctx, peerKey{}, uid)
+}
+
+// ownUser lets the daemon's own user through alone. The socket's mode says so
+// already; the peer's credentials hold even if somebody has changed it.
+func (d *daemon) ownUser(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if uid, ok := r.Context().Value(peerKey{}).(int); !ok || uid != os.Geteuid() {
+			d.log.Warn("refuse API request", "uid", uid)
+			d.fail(w, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf(
+				"the daemon of %s belongs to user %d; run pace as that user, or set PACELINE_HOME", d.Home, os.Geteuid())})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
