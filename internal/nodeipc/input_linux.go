@@ -117,7 +117,7 @@ func (w *Worker) actAll(buf []byte) (acted int, v verdict) {
 			return acted, done
 		case dropped:
 			v = w.dropped()
-		case w.st.Torn == tornDone && w.doneBefore(buf[acted:acted+n]):
+		case w.tail != nil && w.doneBefore(buf[acted:acted+n]):
 			v = done
 		default:
 			v = w.act(line)
@@ -166,8 +166,8 @@ const growPatience = 20 * time.Millisecond
 // doneBefore says whether the first line after a restart is but the tail of one that the last
 // daemon had acted on.
 func (w *Worker) doneBefore(line []byte) bool {
-	tail := w.st.Tail
-	w.st.Torn, w.st.Tail = "", 0
+	tail := *w.tail
+	w.tail = nil
 	return crc32.ChecksumIEEE(line) == tail
 }
 

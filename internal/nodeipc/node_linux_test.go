@@ -324,6 +324,12 @@ func (s *sockets) Open(r Request) (*Socket, error) {
 	}}, nil
 }
 
+func (s *sockets) address(key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr[key].String()
+}
+
 func (s *sockets) requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()

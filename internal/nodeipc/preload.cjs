@@ -70,7 +70,9 @@
   }
 
   // A first GOAWAY names no stream as the last one. When the client has seen it, which the pong
-  // tells, no stream can be on its way any more, and closing refuses nothing.
+  // tells, no stream can be on its way any more, and closing refuses nothing. Node 18 stops reading
+  // after any GOAWAY once no stream is open, so there the one that names the last stream has to do:
+  // clients know that later ones may be repeated.
   function farewell(session) {
     if (session.closed || session.destroyed) return;
     const close = session.close;
@@ -85,6 +87,7 @@
     session.close = (callback) => {
       if (typeof callback === 'function') session.once('close', callback);
     };
+    if (parseInt(process.versions.node, 10) < 20) return end();
     session.goaway(0, 2 ** 31 - 1);
     if (!session.ping(end)) end();
     setTimeout(end, 1000).unref();

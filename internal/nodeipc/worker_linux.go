@@ -29,7 +29,8 @@ type Worker struct {
 	opened  *opening    // the answer to the first line, if that is a listen
 	waiting bool        // nothing is read until resume is called
 	begun   lineStart
-	acted   int // bytes at the start of the socket that were acted on, to be consumed
+	tail    *uint32 // checksum of what may be left of a line that was acted on by an earlier daemon
+	acted   int     // bytes at the start of the socket that were acted on, to be consumed
 	hup     bool
 	end     ending
 	bye     bool // hang up as soon as the queue is empty
@@ -93,6 +94,9 @@ func Attach(o WorkerOptions) (*Worker, error) {
 	w.restore = w.st.Held
 	w.st.Held = nil
 	w.ch.in.skipping = w.st.Torn == tornLine || w.st.Torn == tornHandle
+	if w.st.Torn == tornDone {
+		w.tail = &st.Tail
+	}
 	w.handed.stale = known
 	if !p.loop.do(w.start) {
 		_ = unix.Close(ch.fd)
