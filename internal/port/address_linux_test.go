@@ -65,6 +65,30 @@ func TestTwoAppsCannotShareAPort(t *testing.T) {
 	}
 }
 
+// A program of our own user that joins the group behind our back gets nothing.
+func TestIntruderGetsNothing(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{})
+	g, _ := serve(t, s, loopback, 2)
+	needKernel(t, g)
+	intruder, err := bindTCP(g.bound, false, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(intruder)
+	if err := listen(intruder, 16); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if _, err := request(g.Addr()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if waiting, _, err := queue(intruder); waiting != 0 || err != nil {
+		t.Errorf("it got %d connections, %v", waiting, err)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for _, policy := range []Policy{RoundRobin, Shared} {
 		noLeaks(t)

@@ -18,6 +18,11 @@ const (
 	// suspicion is the same for a slot out of rotation.
 	suspicion      = 10 * time.Millisecond
 	suspicionLooks = 1
+	// despair is how long the last slots in rotation must be stuck before those that
+	// were stuck earlier come back. It is longer than patience because a worker that
+	// blocks keeps a processor busy, and on a small machine the others stumble then;
+	// to give the blocked one its share again would not help them.
+	despair = 100 * time.Millisecond
 	// firstRest is how long a stuck slot rests before it is tried with one
 	// connection; each failed trial doubles it up to longestRest. So a blocked slot
 	// costs one connection a second a delay of one tick.
@@ -138,37 +143,38 @@ type decision struct {
 func judge(slots []*gauge, pending bool, now time.Time) decision {
 	d := decision{try: -1}
 	var healthy, busyTrying bool
+	desperate := true
 	for _, q := range slots {
 		d.waiting = d.waiting || q.depth > 0
-		healthy = healthy || q.standing == in && q.doubt.IsZero() && !q.stuck(now)
 		busyTrying = busyTrying || q.standing == trying
+		if q.standing == in {
+			healthy = healthy || q.doubt.IsZero() && !q.stuck(now)
+			desperate = desperate && q.stuck(now) && now.Sub(q.stalled) >= despair
+		}
 	}
-	if !healthy {
-		d.hopeless = d.waiting
+	d.hopeless = d.waiting && !healthy
+	if desperate {
 		return d.allIn(slots, now)
 	}
 	for i, q := range slots {
+		stuck := healthy && q.stuck(now) // else nobody is there to take its queue
 		switch {
-		case q.standing == out:
-			if q.stuck(now) {
-				d.flush = append(d.flush, i)
-			}
-		case q.standing == in && q.stuck(now):
+		case q.standing == in && stuck:
 			if now.After(q.until) {
 				q.rest = 0
 			}
 			q.lieDown(now)
 			d.flush = append(d.flush, i)
-		case q.standing == resting && q.stuck(now): // a handshake that had begun before
+		case q.standing == trying && stuck:
+			q.lieDown(now)
+			d.flush = append(d.flush, i)
+			d.cancel = d.cancel || pending
+		case stuck: // a straggler: its handshake had begun before
 			d.flush = append(d.flush, i)
 		case q.standing == resting && !now.Before(q.until) && q.depth == 0 && !busyTrying:
 			q.standing, q.taken, busyTrying = trying, false, true
 			d.try = i
 			q.until = now.Add(suspicion)
-		case q.standing == trying && q.stuck(now):
-			q.lieDown(now)
-			d.flush = append(d.flush, i)
-			d.cancel = d.cancel || pending
 		case q.standing == trying && !q.taken && !pending:
 			q.taken = true
 			q.until = now.Add(suspicion)
@@ -190,9 +196,8 @@ func (q *gauge) lieDown(now time.Time) {
 	q.doubt = time.Time{}
 }
 
-// allIn is the answer when no slot is known to accept: a rotation without slots
-// would be worse than one of stuck slots. Those that come back are in doubt, or
-// the queues would go round between them.
+// allIn is the answer when no slot is known to accept. Those that come back are in
+// doubt, or the queues would go round between them.
 func (d decision) allIn(slots []*gauge, now time.Time) decision {
 	for i, q := range slots {
 		switch q.standing {

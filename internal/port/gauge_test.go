@@ -196,7 +196,9 @@ func TestNeverNobody(t *testing.T) {
 	b.want("one stuck", in, resting, in)
 	b.depths = []int{1, 0, 1}
 	b.step(3)
-	b.want("all stuck", in, in, in)
+	b.want("all stuck", in, resting, in)
+	b.step(ticks(despair))
+	b.want("all stuck for long", in, in, in)
 	if b.flushed[0]+b.flushed[2] != 0 {
 		t.Errorf("flushed %v: nobody was there to take them", b.flushed)
 	}
@@ -225,7 +227,7 @@ func TestDoubtfulSlotIsNotTrusted(t *testing.T) {
 	b.step(3)
 	b.want("first", resting, in)
 	b.depths[1] = 1
-	b.step(3)
+	b.step(1 + ticks(despair))
 	b.want("then the other", in, in)
 	b.step(2)
 	b.want("0 has nothing in its queue, and proves nothing", in, in)
@@ -234,6 +236,22 @@ func TestDoubtfulSlotIsNotTrusted(t *testing.T) {
 	b.depths[0] = 1 // it accepts
 	b.step(1)
 	b.want("0 accepts", in, resting)
+}
+
+// The last healthy slot stumbles: the blocked one does not come back for that.
+func TestStumble(t *testing.T) {
+	b := newBench(t, 2)
+	b.depths[0] = 1
+	b.step(3)
+	b.depths[1] = 1
+	b.step(ticks(despair) - 1)
+	b.want("one blocked, one late", trying, in)
+	b.depths[1] = 0
+	b.step(1)
+	b.want("it goes on", trying, in)
+	if b.flushed[1] != 0 {
+		t.Errorf("flushed %v", b.flushed)
+	}
 }
 
 func TestOutOfRotation(t *testing.T) {

@@ -306,6 +306,7 @@ func (s *Set) flush(g *Group, l *lane) {
 	if err == nil {
 		l.gauge.moved()
 		l.frozen = nil
+		s.wake(g)
 		return
 	}
 	if l.frozen == nil {

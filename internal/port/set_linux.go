@@ -8,8 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Set is the addresses of one app. Its methods may be called from many goroutines;
@@ -27,6 +25,7 @@ type Set struct {
 	next    int // the next group's number
 	watcher *watcher
 	own     *Watch // made for this set alone
+	wakes   waking
 }
 
 // NewSet returns a set, empty or with what an earlier daemon had opened. It starts
@@ -221,52 +220,4 @@ func (s *Set) Close() error {
 		}
 	})
 	return errors.Join(errs...)
-}
-
-// Probe finds out what works here by doing it once, on the loopback interface.
-func Probe() Support {
-	s, err := NewSet(Options{Policy: RoundRobin})
-	if err != nil {
-		return Support{Reason: err.Error()}
-	}
-	support := s.probe()
-	if err := s.Close(); err != nil {
-		return Support{Reason: err.Error()}
-	}
-	return support
-}
-
-func (s *Set) probe() Support {
-	var g *Group
-	for slot := range 2 {
-		l, err := s.Open(Address{Network: "tcp4", Host: "127.0.0.1"}, slot)
-		if err != nil {
-			return Support{Reason: err.Error()}
-		}
-		if err := l.File.Close(); err != nil {
-			return Support{Reason: err.Error()}
-		}
-		g = l.Group
-		if !g.kernel {
-			return Support{Reason: g.reason}
-		}
-		s.Use(slot, true)
-	}
-	for range 4 {
-		fd, err := newSocket(unix.AF_INET, unix.SOCK_STREAM)
-		if err != nil {
-			return Support{Reason: err.Error()}
-		}
-		defer func() { _ = unix.Close(fd) }() // nothing was written to it
-		// On the loopback interface the connection is queued before this returns.
-		if err := unix.Connect(fd, g.bound); err != nil && !errors.Is(err, syscall.EINPROGRESS) {
-			return Support{Kernel: true, Reason: "not tried: " + err.Error()}
-		}
-	}
-	for _, d := range s.Queue() {
-		if d.Waiting != 2 {
-			return Support{Reason: "the kernel does not deal connections out in turn"}
-		}
-	}
-	return Support{Kernel: true, Reason: "4 connections were dealt to 2 sockets in turn"}
 }
