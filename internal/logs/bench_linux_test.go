@@ -104,11 +104,11 @@ func median(turns []turn) turn {
 }
 
 func runTurn(b *testing.B, mode string, writers, block int) turn {
-	dir, err := os.MkdirTemp(os.Getenv("BENCH_DIR"), "bench")
+	dir, err := os.MkdirTemp(os.Getenv("BENCH_DIR"), "bench") //nolint:usetesting // b.TempDir would hold all turns' files
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	total := 500_000_000
 	if block < 1000 {
 		total /= 4

@@ -73,26 +73,16 @@ func (c *compressor) start(l *loop) {
 func (p *Pump) compressOld(path string) error {
 	temp := path + tempExt
 	for {
-		var list []rotated
+		var in *os.File
 		var err error
-		closed := p.do(func(*loop) {
-			if err = removeDoubles(path); err == nil {
-				list, err = listRotated(path)
-			}
-		})
+		closed := p.do(func(*loop) { in, err = openOldest(path) })
 		if err := errors.Join(closed, err); err != nil {
 			return err
 		}
-		name := ""
-		for _, old := range list {
-			if !old.gzip {
-				name = old.name
-			}
-		}
-		if name == "" {
+		if in == nil {
 			return remove(temp) // of a process that was killed
 		}
-		k, err := compressFile(name, temp, p.stop)
+		k, err := compressFile(in, temp, p.stop)
 		if err == nil {
 			closed := p.do(func(*loop) { err = nameCompressed(path, temp, k) })
 			err = errors.Join(closed, err)
@@ -103,32 +93,39 @@ func (p *Pump) compressOld(path string) error {
 	}
 }
 
-// removeDoubles removes old files that are there in compressed form as well: the
-// process was killed before it could.
-func removeDoubles(path string) error {
+// openOldest opens the oldest file of a log that is not compressed; nil if there
+// is none. Files that are there in compressed form as well it removes: the process
+// was killed before it could.
+func openOldest(path string) (*os.File, error) {
 	list, err := listRotated(path)
+	if err != nil {
+		return nil, err
+	}
+	name := ""
 	for _, old := range list {
-		if old.gzip {
-			err = errors.Join(err, remove(numbered(path, old.n)))
+		if !old.gzip {
+			name = old.name
+		} else if err := remove(numbered(path, old.n)); err != nil {
+			return nil, err
 		}
 	}
-	return err
+	if name == "" {
+		return nil, nil
+	}
+	return openRegular(name)
 }
 
 // compressFile writes a compressed copy of a file, with its times, owner and mode.
-func compressFile(name, temp string, stop <-chan struct{}) (k node, err error) {
-	in, err := os.Open(name)
-	if err != nil {
-		return k, err
-	}
+// It closes the file.
+func compressFile(in *os.File, temp string, stop <-chan struct{}) (k node, err error) {
 	defer func() { _ = in.Close() }()
 	info, err := in.Stat()
 	if err != nil {
 		return k, err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.Mode().IsRegular() {
-		return k, fmt.Errorf("%s is not a regular file", name)
+	if !ok {
+		return k, fmt.Errorf("read attributes of %s", in.Name())
 	}
 	k = node{st.Dev, st.Ino}
 	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, info.Mode().Perm())

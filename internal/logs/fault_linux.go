@@ -15,7 +15,7 @@ func (l *loop) fail(f *file, err error) {
 		return
 	}
 	l.pump.log("write log %s: %v; output is dropped until it can be written again", f.path, err)
-	f.faults.err, f.faults.retry = err, l.now.Add(retryEvery)
+	f.faults.err, f.faults.retry = err, l.now.Add(l.timing.retry)
 	l.faulty = append(l.faulty, f)
 	f.line = lineUnknown
 	open := f.lineOpen()
@@ -31,7 +31,7 @@ func (l *loop) fail(f *file, err error) {
 // retry writes how much was dropped to a file that could not be written. If that
 // works, the file is in use again.
 func (l *loop) retry(f *file) {
-	f.faults.retry = l.now.Add(retryEvery)
+	f.faults.retry = l.now.Add(l.timing.retry)
 	if f.fd < 0 {
 		if err := f.open(); err != nil {
 			return

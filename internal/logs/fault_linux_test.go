@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			var mu sync.Mutex
 			var said []string
-			p := testPump(t, Options{Journal: filepath.Join(good, "journal"), Log: func(format string, a ...any) {
+			p := testPump(t, Options{timing: timing{retry: 20 * time.Millisecond}, Journal: filepath.Join(good, "journal"), Log: func(format string, a ...any) {
 				mu.Lock()
 				defer mu.Unlock()
 				said = append(said, fmt.Sprintf(format, a...))
@@ -57,6 +58,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			want := lines("a", 20_000)
 			s.print(t, want) // 1.1 MB, with room for 0.4: this must not block
+			waitFor(t, "the message", func() bool { mu.Lock(); defer mu.Unlock(); return len(said) > 0 })
 			if err := os.Remove(ballast); err != nil {
 				t.Fatal(err)
 			}

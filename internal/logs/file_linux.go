@@ -190,7 +190,7 @@ func (f *file) room(now time.Time) int64 {
 	if !f.moments.moved.IsZero() {
 		return 0
 	}
-	if f.max == 0 || now.Before(f.moments.rotate) {
+	if f.max == 0 || !f.regular || now.Before(f.moments.rotate) {
 		return 1 << 62
 	}
 	return f.max - f.size

@@ -15,22 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lines returns n numbered lines of different lengths.
-func lines(name string, n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, "%s %d %s\n", name, i, strings.Repeat("y", i*7%97))
-	}
-	return b.String()
-}
-
 func TestRotationKeepsEveryByte(t *testing.T) {
-	for _, limit := range []int64{1, 100, 4096, 50_000, 1 << 20, 3 << 20} {
+	for _, limit := range []int64{1, 100, 4096, 50_000, 1 << 20} {
 		for _, stamped := range []bool{false, true} {
 			t.Run(fmt.Sprintf("max=%d,time=%v", limit, stamped), func(t *testing.T) {
 				p := testPump(t, Options{Journal: filepath.Join(t.TempDir(), "journal")})
 				f := FileSpec{Path: filepath.Join(t.TempDir(), "out.log"), MaxBytes: limit, Keep: 5000, Time: stamped}
-				want := lines("a", int(min(300, limit*50)))
+				want := lines("a", int(min(100, limit*50)))
 				for len(want) < int(3*limit) {
 					want += want
 				}
@@ -83,7 +74,7 @@ func TestOldFilesAreCompressedAndThenRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := testPump(t, Options{settle: time.Millisecond})
+	p := testPump(t, Options{timing: timing{settle: time.Millisecond}})
 	s := add(t, p, "a", f)
 	zipped := func() bool {
 		list, err := listRotated(f.Path)
@@ -110,7 +101,7 @@ func TestOldFilesAreCompressedAndThenRemoved(t *testing.T) {
 		text := lines(fmt.Sprint(i), 180) // about 10 KB: one file each
 		all.WriteString(text)
 		s.print(t, text)
-		waitFor(t, "the text", func() bool { b, _ := os.ReadFile(f.Path); return strings.HasSuffix(string(b), text[len(text)-20:]) })
+		waitFor(t, "the text", func() bool { b, _ := os.ReadFile(f.Path); return strings.Contains(string(b), fmt.Sprint(i, " 179 ")) })
 		waitFor(t, "compression", zipped)
 	}
 	s.end(t)
@@ -156,7 +147,7 @@ func TestSuccessorStartsOnALineOfItsOwn(t *testing.T) {
 	old.print(t, "ic\nlast")
 	old.end(t)
 	next.end(t)
-	if got, want := content(t, f.Path), "one\npanic\nlast\nI am next\n"; got != want && got != "one\npanic\nI am next\nlast" {
+	if got, want := content(t, f.Path), "one\npanic\nI am next\nlast"; got != want && got != "one\npanic\nlast\nI am next\n" {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	third := add(t, p, "third", f) // a later life

@@ -11,20 +11,9 @@ import (
 	"time"
 )
 
-// zip compresses a file in place.
-func zip(t testing.TB, name string) {
-	t.Helper()
-	if _, err := compressFile(name, name+gzipExt, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestFollowThroughRotationAndCompression(t *testing.T) {
-	p := testPump(t, Options{settle: time.Millisecond})
-	dir := t.TempDir()
+	dir := t.TempDir() // before the pump, which may compress until it is closed
+	p := testPump(t, Options{timing: timing{settle: time.Millisecond}})
 	var streams []*source
 	f := NewFollower(FollowOptions{Pump: p, Follow: true})
 	defer f.Close()

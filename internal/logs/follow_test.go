@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,35 @@ import (
 	"testing"
 	"time"
 )
+
+// lines returns n numbered lines of different lengths.
+func lines(name string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%s %d %s\n", name, i, strings.Repeat("y", i*7%97))
+	}
+	return b.String()
+}
+
+// zip compresses a file in place.
+func zip(t testing.TB, name string) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := os.Create(name + gzipExt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := gzip.NewWriter(out)
+	if _, err := w.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), out.Close(), os.Remove(name)); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // oldLog makes a log with old files, one of them compressed, of numbered lines.
 func oldLog(t testing.TB, n int) (path string, all []string) {

@@ -100,7 +100,7 @@ func TestIntentSurvives(t *testing.T) {
 func TestRecoverBringsFilesToWhatHasLeftThePipe(t *testing.T) {
 	dir := t.TempDir()
 	own, all := filepath.Join(dir, "own"), filepath.Join(dir, "all")
-	block := "one\ntwo\nthree"
+	block := "one\ntwo"
 	stamp := "2006-01-02T15:04:05.000-07:00 "
 	stamped := string(appendStamped(nil, []byte(block), stamp, false))
 	for written := range len(stamped) + 1 { // of the combined file

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ import (
 
 // kills is how often each case of TestKilledAtAnyMoment kills its daemon. The
 // windows that it hunts are microseconds wide: -kills 300 before a release.
-var kills = flag.Int("kills", 6, "how often the daemon is killed in each case")
+var kills = flag.Int("kills", 4, "how often the daemon is killed in each case")
 
 // daemonSpec is what the daemon helper is to do with the pipes it gets as
 // descriptors 3, 4, ...
@@ -111,10 +112,7 @@ func whole(t testing.TB, path string) []byte {
 // complete, in order and no line twice.
 func checkLines(t *testing.T, got []byte, stamped bool, want map[string][]byte) {
 	t.Helper()
-	rest := map[string][]byte{}
-	for name, b := range want {
-		rest[name] = b
-	}
+	rest := maps.Clone(want)
 	for i, line := range bytes.SplitAfter(got, []byte{'\n'}) {
 		if len(line) == 0 {
 			continue

@@ -26,7 +26,13 @@ type Options struct {
 	// lock it logs that and goes on without. "" means none.
 	Journal string
 
-	settle time.Duration // for tests: see settleAfter
+	timing timing // zero fields mean the constants
+}
+
+// timing is what tests make shorter.
+type timing struct {
+	settle time.Duration // before compression, for others to follow
+	retry  time.Duration // between tries to write to a full disk
 }
 
 // StreamSpec is one output stream of one process.

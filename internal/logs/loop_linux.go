@@ -32,31 +32,41 @@ const (
 
 // loop is the goroutine that reads all streams. Nothing else touches its fields.
 type loop struct {
-	pump    *Pump
-	wake    int
-	epoll   int
-	null    int
-	scratch [2]int // a pipe for peeking; always empty between bursts
-	journal *journal
-	block   []byte // what is peeked
-	stamped []byte
-	now     time.Time
-	started time.Time
-
+	descriptors
+	queues
+	pump     *Pump
+	timing   timing
+	journal  *journal
+	block    []byte // what is peeked
+	stamped  []byte
+	now      time.Time
+	started  time.Time       // zero once the journal has been cleaned
 	streams  map[int]*stream // by descriptor
 	files    map[string]*file
 	watchers map[string][]*watcher
-	ready    []*stream // may have something to read
-	spare    []*stream // memory for the next round's ready
-	partial  []*stream // hold the beginning of a line
-	waiting  []*stream // wait for the end of another one's line
-	touched  []*file   // since the last notification
-	faulty   []*file   // cannot be written
 	hot      hotPipes
 	bulk     bulk
-	flood    bool // the last round had a large burst
 	compress compressor
+	flood    bool // the last round had a large burst
 	ended    bool
+}
+
+// descriptors are those that the loop needs for itself.
+type descriptors struct {
+	wake    int // the pump's
+	epoll   int
+	null    int
+	scratch [2]int // a pipe for peeking; always empty between bursts
+}
+
+// queues are lists of what is to be looked at.
+type queues struct {
+	ready   []*stream // may have something to read
+	spare   []*stream // memory for the next round's ready
+	partial []*stream // hold the beginning of a line
+	waiting []*stream // wait for the end of another one's line
+	touched []*file   // since the last notification
+	faulty  []*file   // cannot be written
 }
 
 // hotPipes are the pipes that were enlarged.
@@ -65,14 +75,23 @@ type hotPipes struct {
 	most    int // how many there may be
 }
 
-func newLoop(p *Pump, wake int, j *journal, settle time.Duration) (*loop, error) {
+func newLoop(p *Pump, wake int, j *journal, t timing) (*loop, error) {
+	if t.settle == 0 {
+		t.settle = settleAfter
+	}
+	if t.retry == 0 {
+		t.retry = retryEvery
+	}
 	l := &loop{
-		pump: p, wake: wake, epoll: -1, null: -1, scratch: [2]int{-1, -1}, journal: j,
-		streams:  map[int]*stream{},
-		files:    map[string]*file{},
-		watchers: map[string][]*watcher{},
-		started:  time.Now(),
-		compress: compressor{due: map[string]time.Time{}, settle: settle},
+		descriptors: descriptors{wake: wake, epoll: -1, null: -1, scratch: [2]int{-1, -1}},
+		pump:        p,
+		timing:      t,
+		journal:     j,
+		started:     time.Now(),
+		streams:     map[int]*stream{},
+		files:       map[string]*file{},
+		watchers:    map[string][]*watcher{},
+		compress:    compressor{due: map[string]time.Time{}, settle: t.settle},
 	}
 	l.hot.most = mostHotPipes()
 	err := l.openDescriptors()
@@ -281,8 +300,11 @@ func (l *loop) timeout() int {
 	if len(l.waiting) > 0 {
 		wait = waitTick
 	}
-	if len(l.partial)+len(l.faulty) > 0 {
+	if len(l.partial) > 0 {
 		wait = min(wait, slowTick)
+	}
+	if len(l.faulty) > 0 {
+		wait = min(wait, l.timing.retry)
 	}
 	if len(l.hot.streams) > 0 {
 		wait = min(wait, coolAfter)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -80,8 +81,7 @@ func shift(path string, keep int) error {
 	for move < len(list) && list[move].n == move+1 {
 		move++
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		old := list[i]
+	for i, old := range slices.Backward(list) {
 		if old.gzip {
 			if err := remove(numbered(path, old.n)); err != nil {
 				return err

@@ -97,7 +97,7 @@ func (l *loop) write(t *target, b []byte) {
 		l.stamped = appendStamped(l.stamped[:0], b, l.now.Format(stampFormat), mid)
 		text = l.stamped
 	}
-	n, err := t.file.write(text)
+	n, err := t.write(text)
 	if err == nil {
 		return
 	}
@@ -125,7 +125,7 @@ func (l *loop) commit(s *stream, t *target, b []byte) {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EINVAL):
 			t.splice = false
-			if n, err := t.file.write(b[len(b)-left:]); err != nil {
+			if n, err := t.write(b[len(b)-left:]); err != nil {
 				t.faults.dropped += int64(left - n)
 				l.fail(t.file, err)
 			}
@@ -191,7 +191,7 @@ func (l *loop) passSpecial(s *stream, t *target, b []byte) (int, outcome) {
 		b, text = b[:n], b[:n]
 	}
 	l.own(t.file, s)
-	n, err := t.file.write(text)
+	n, err := t.write(text)
 	if t.time {
 		n = rawBytes(text[:n], mid)
 	}

@@ -45,10 +45,7 @@ func New(o Options) (*Pump, error) {
 			o.Log("logs go on without a journal: %v", err)
 		}
 	}
-	if o.settle == 0 {
-		o.settle = settleAfter
-	}
-	l, err := newLoop(p, fd, j, o.settle)
+	l, err := newLoop(p, fd, j, o.timing)
 	if err != nil {
 		return nil, fmt.Errorf("start log pump: %w", errors.Join(err, unix.Close(fd)))
 	}

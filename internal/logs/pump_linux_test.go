@@ -19,7 +19,7 @@ func testPump(t testing.TB, o Options) *Pump {
 	if o.Log == nil {
 		o.Log = t.Logf
 	}
-	fds := descriptors(t)
+	fds := openFiles(t)
 	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func testPump(t testing.TB, o Options) *Pump {
 		if err := p.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if now := descriptors(t); now > fds {
+		if now := openFiles(t); now > fds {
 			t.Errorf("%d descriptors are open, %d before", now, fds)
 		}
 		goleak.VerifyNone(t)
@@ -36,7 +36,7 @@ func testPump(t testing.TB, o Options) *Pump {
 	return p
 }
 
-func descriptors(t testing.TB) int {
+func openFiles(t testing.TB) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -143,7 +143,11 @@ func TestLineOfManyMegabytes(t *testing.T) {
 				other := add(t, p, "b", spec)
 				defer other.end(t)
 			}
-			line := bytes.Repeat([]byte("0123456789abcdef"), 4<<20)
+			size := 64 << 20
+			if mode != "plain" {
+				size = 8 << 20
+			}
+			line := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 			if _, err := s.Write(line); err != nil {
 				t.Fatal(err)
 			}

@@ -199,8 +199,8 @@ func (l *loop) move(s *stream) (int, outcome) {
 		if t.faults.err != nil {
 			continue
 		}
-		if !l.prepare(t, s) {
-			return 0, blocked
+		if what := l.prepare(t, s); what != more {
+			return 0, what
 		}
 		if t.faults.err != nil {
 			continue
@@ -234,20 +234,27 @@ func (l *loop) move(s *stream) (int, outcome) {
 	return total, more
 }
 
-// prepare makes sure that s may write to the file now. False: it has to wait.
-func (l *loop) prepare(t *target, s *stream) bool {
+// prepare makes sure that s may write to the file now; anything but more is the
+// reason why it does not.
+func (l *loop) prepare(t *target, s *stream) outcome {
 	f := t.file
 	if err := f.inspect(l.now); err != nil {
 		l.fail(f, err)
-		return true
+		return more
 	}
 	if f.owner != s && f.lineOpen() {
+		if waiting, err := unix.IoctlGetInt(s.fd, unix.TIOCINQ); err == nil && waiting == 0 {
+			if s.hup {
+				return ended
+			}
+			return empty // and no newline for nothing
+		}
 		if l.held(f) {
-			return false
+			return blocked
 		}
 		if _, err := f.write([]byte{'\n'}); err != nil {
 			l.fail(f, err)
-			return true
+			return more
 		}
 		f.owner, f.line = nil, lineEnded
 	}
@@ -255,7 +262,7 @@ func (l *loop) prepare(t *target, s *stream) bool {
 	if f.faults.dropped > 0 && !f.lineOpen() {
 		l.notice(f)
 	}
-	return true
+	return more
 }
 
 // held says whether the stream that wrote the beginning of the file's last line
