@@ -25,9 +25,8 @@ func get(c *http.Client, url string) (string, error) {
 }
 
 func modes(t *testing.T, f func(t *testing.T, handOff bool)) {
-	for name, handOff := range map[string]bool{"handoff": true, "shared": false} {
-		t.Run(name, func(t *testing.T) { f(t, handOff) })
-	}
+	t.Run("handoff", func(t *testing.T) { f(t, true) })
+	t.Run("shared", func(t *testing.T) { f(t, false) })
 }
 
 func TestServesHTTP(t *testing.T) {

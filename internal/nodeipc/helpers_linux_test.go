@@ -108,6 +108,9 @@ func daemonMain() error {
 			Event: func(e Event) {
 				switch e.Kind {
 				case Message:
+					if strings.HasPrefix(string(e.Message[:8]), `{"huge"`) {
+						return
+					}
 					var worker string
 					var n int
 					if _, err := fmt.Sscanf(string(e.Message[:min(len(e.Message), 60)]), `{"worker":%q,"n":%d,`, &worker, &n); err != nil {

@@ -161,7 +161,7 @@ type lineStart struct {
 }
 
 // growPatience is after how long a writer that does not go on is taken to wait for room.
-const growPatience = 20 * time.Millisecond
+const growPatience = 100 * time.Millisecond
 
 // doneBefore says whether the first line after a restart is but the tail of one that the last
 // daemon had acted on.

@@ -2,10 +2,17 @@ package nodeipc
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -68,261 +75,271 @@ func listenOn(port, host string) string {
 
 const closeHTTP = `await new Promise((ok) => kept.s.close(ok))`
 
-func TestWorkerIdentity(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		a := evalApp(t, node, true, 2)
-		got := a.workers[1].eval(`const c = require('cluster');
-			return [c.isWorker, c.worker.id, process.env.NODE_APP_INSTANCE, process.env.NODE_UNIQUE_ID === undefined,
-				process.execArgv.length, Object.keys(require.cache).length, process.listenerCount('message')]`)
-		// The listeners are the app's and that of Node's cluster.worker.
-		if want := `[true,2,"1",true,0,1,2]`; got != want {
-			t.Errorf("worker says %s, want %s", got, want)
-		}
-		// The app's children must not get the preload either.
-		got = a.workers[0].eval(`const {fork} = require('child_process');
-			const c = fork('testdata/child.js');
-			const answer = await new Promise((ok) => c.on('message', ok));
-			c.disconnect();
-			return answer`)
-		if want := `[0,0]`; got != want {
-			t.Errorf("child says %s (execArgv, internalMessage listeners of ours), want %s", got, want)
-		}
-	})
-}
-
-func TestListens(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		modes(t, func(t *testing.T, handOff bool) {
-			a := evalApp(t, node, handOff, 2)
-			w, other := a.workers[0], a.workers[1]
-			c := client(t, false)
-			for _, host := range []string{"undefined", "'127.0.0.1'", "'::1'", "'localhost'"} {
-				port := w.eval(listenOn("0", host))
-				if again := other.eval(listenOn("0", host)); again != port {
-					t.Errorf("listen(0, %s): ports %s and %s, want one", host, port, again)
-				}
-				ip := "127.0.0.1"
-				if host == "'::1'" {
-					ip = "[::1]"
-				} else if host == "'localhost'" {
-					ip = "localhost"
-				}
-				if _, err := get(c, "http://"+ip+":"+port); err != nil {
-					t.Errorf("listen(0, %s): %v", host, err)
-				}
-				// A port in use: once more in the same worker, and by somebody else.
-				if host == "'127.0.0.1'" {
-					if _, err := w.try(listenOn(port, host)); err != "EADDRINUSE" {
-						t.Errorf("second listen in a worker: %q, want EADDRINUSE", err)
-					}
-				}
-				w.eval(`kept.t = kept.s`)
-				if host != "'127.0.0.1'" { // there kept.s is the one that failed
-					w.eval(closeHTTP)
-					other.eval(closeHTTP)
-					if now := w.eval(listenOn(port, host)); now != port {
-						t.Errorf("listen again: port %s, want %s", now, port)
-					}
-					if _, err := get(c, "http://"+ip+":"+port); err != nil {
-						t.Errorf("listen again: %v", err)
-					}
-				}
-			}
-			taken, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer taken.Close()
-			port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
-			for i, want := range map[string]string{port: "EADDRINUSE", "203.0.113.9": "EADDRNOTAVAIL"} {
-				code := listenOn(i, "'127.0.0.1'")
-				if want == "EADDRNOTAVAIL" {
-					code = listenOn("0", "'"+i+"'")
-				}
-				if _, err := w.try(code); err != want {
-					t.Errorf("listen on %s: %q, want %s", i, err, want)
-				}
-			}
-			if _, err := w.try(`const s = require('net').createServer();
-				return await new Promise((ok, no) => { s.on('error', no); s.listen({fd: 2}, ok) })`); err != "EINVAL" {
-				t.Errorf("listen({fd: 2}): %q, want EINVAL", err)
-			}
-		})
-	})
-}
-
-func TestUnixAndUDP(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		modes(t, func(t *testing.T, handOff bool) {
-			a := evalApp(t, node, handOff, 2)
-			path := filepath.Join(t.TempDir(), "s")
-			for _, w := range a.workers {
-				w.eval(listenOn("'"+path+"'", "undefined"))
-			}
-			c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, "unix", path)
-			}}}
-			for range 4 {
-				if _, err := get(c, "http://x"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ev := a.workers[0].ev.kind(Listening)
-			if ev.Addr.String() != path {
-				t.Errorf("listening on %v, want %s", ev.Addr, path)
-			}
-			for _, kind := range []string{"udp4", "udp6"} {
-				var port string
-				for _, w := range a.workers {
-					port = w.eval(`const s = kept.u = require('dgram').createSocket('` + kind + `');
-						s.on('message', (m, r) => s.send(String(process.pid), r.port, r.address));
-						return await new Promise((ok) => s.bind(0, () => ok(s.address().port)))`)
-				}
-				ip := "127.0.0.1"
-				if kind == "udp6" {
-					ip = "::1"
-				}
-				conn, err := net.Dial("udp", net.JoinHostPort(ip, port))
-				if err != nil {
-					t.Fatal(err)
-				}
-				conn.Write([]byte("x"))
-				if err := greeted(conn); err != nil {
-					t.Errorf("%s: %v", kind, err)
-				}
-				conn.Close()
-			}
-		})
-	})
-}
-
-// certificate makes a key and certificate with Node's own crypto tools where there is openssl, else skips.
-func certificate(t *testing.T) string {
-	dir := t.TempDir()
-	cmd := exec.Command("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-		"-subj", "/CN=localhost", "-days", "2", "-keyout", dir+"/key.pem", "-out", dir+"/cert.pem")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("no openssl to make a certificate: %v %s", err, out)
-	}
-	return dir
-}
-
-func TestTLSAndHTTP2(t *testing.T) {
+// TestCluster is the suite of what a cluster worker may do, with one app for each version and mode.
+func TestCluster(t *testing.T) {
 	dir := certificate(t)
 	eachNode(t, func(t *testing.T, node string) {
 		modes(t, func(t *testing.T, handOff bool) {
 			a := evalApp(t, node, handOff, 2)
-			var port, port2 string
-			for _, w := range a.workers {
-				port = w.eval(`const fs = require('fs'), dir = '` + dir + `';
-					kept.tls = {key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')};
-					const s = kept.s = require('https').createServer(kept.tls, (q, r) => r.end(process.pid + ' ' + q.socket.isSessionReused()));
-					return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
-				port2 = w.eval(`const s = kept.s2 = require('http2').createSecureServer(kept.tls, (q, r) => r.end(String(process.pid)));
-					return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+			t.Run("identity", func(t *testing.T) { testIdentity(t, a) })
+			t.Run("listen", func(t *testing.T) { testListens(t, a) })
+			t.Run("unix and udp", func(t *testing.T) { testUnixAndUDP(t, a) })
+			t.Run("tls and http2", func(t *testing.T) { testTLSAndHTTP2(t, a, dir, handOff) })
+			if handOff {
+				t.Run("maxConnections", func(t *testing.T) { testMaxConnections(t, a) })
 			}
-			// Sessions are resumed on whichever worker: the ticket keys are shared.
-			cache := tls.NewLRUClientSessionCache(10)
-			c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-				InsecureSkipVerify: true, ClientSessionCache: cache,
-			}}}
-			pids, reused := map[string]bool{}, 0
-			for range 8 {
-				text, err := get(c, "https://127.0.0.1:"+port)
-				if err != nil {
-					t.Fatal(err)
-				}
-				pid, again, _ := strings.Cut(text, " ")
-				pids[pid] = true
-				if again == "true" {
-					reused++
-				}
-			}
-			if reused < 7 {
-				t.Errorf("%d of 7 sessions resumed", reused)
-			}
-			if handOff && len(pids) != 2 {
-				t.Errorf("answered by %v, want both workers", pids)
-			}
-			h2 := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-			defer h2.CloseIdleConnections()
-			r, err := h2.Get("https://127.0.0.1:" + port2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			io.Copy(io.Discard, r.Body)
-			r.Body.Close()
-			if r.ProtoMajor != 2 {
-				t.Errorf("protocol %s, want HTTP/2", r.Proto)
-			}
+			t.Run("leave", func(t *testing.T) { testWorkerLeaves(t, a) })
 		})
 	})
 }
 
-func TestMaxConnections(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		a := evalApp(t, node, true, 2)
+func testIdentity(t *testing.T, a *app) {
+	got := a.workers[1].eval(`const c = require('cluster');
+		return [c.isWorker, c.worker.id, process.env.NODE_APP_INSTANCE, process.env.NODE_UNIQUE_ID === undefined,
+			process.execArgv.length, Object.keys(require.cache).length, process.listenerCount('message')]`)
+	// The listeners are the app's and that of Node's cluster.worker.
+	if want := `[true,2,"1",true,0,1,2]`; got != want {
+		t.Errorf("worker says %s, want %s", got, want)
+	}
+	// The app's children must not get the preload either.
+	got = a.workers[0].eval(`const {fork} = require('child_process');
+		const c = fork('testdata/child.js');
+		const answer = await new Promise((ok) => c.on('message', ok));
+		c.disconnect();
+		return answer`)
+	if want := `[0,0]`; got != want {
+		t.Errorf("child says %s (execArgv, internalMessage listeners of ours), want %s", got, want)
+	}
+}
+
+func testListens(t *testing.T, a *app) {
+	w, other := a.workers[0], a.workers[1]
+	c := client(t, false)
+	for _, host := range []string{"undefined", "'127.0.0.1'", "'::1'", "'localhost'"} {
+		port := w.eval(listenOn("0", host))
+		if again := other.eval(listenOn("0", host)); again != port {
+			t.Errorf("listen(0, %s): ports %s and %s, want one", host, port, again)
+		}
+		ip := "127.0.0.1"
+		if host == "'::1'" {
+			ip = "[::1]"
+		} else if host == "'localhost'" {
+			ip = "localhost"
+		}
+		if _, err := get(c, "http://"+ip+":"+port); err != nil {
+			t.Errorf("listen(0, %s): %v", host, err)
+		}
+		// A port in use: once more in the same worker, and by somebody else.
+		if host == "'127.0.0.1'" {
+			if _, err := w.try(listenOn(port, host)); err != "EADDRINUSE" {
+				t.Errorf("second listen in a worker: %q, want EADDRINUSE", err)
+			}
+		}
+		w.eval(`kept.t = kept.s`)
+		if host != "'127.0.0.1'" { // there kept.s is the one that failed
+			w.eval(closeHTTP)
+			other.eval(closeHTTP)
+			if now := w.eval(listenOn(port, host)); now != port {
+				t.Errorf("listen again: port %s, want %s", now, port)
+			}
+			if _, err := get(c, "http://"+ip+":"+port); err != nil {
+				t.Errorf("listen again: %v", err)
+			}
+		}
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := fmt.Sprint(taken.Addr().(*net.TCPAddr).Port)
+	for i, want := range map[string]string{port: "EADDRINUSE", "203.0.113.9": "EADDRNOTAVAIL"} {
+		code := listenOn(i, "'127.0.0.1'")
+		if want == "EADDRNOTAVAIL" {
+			code = listenOn("0", "'"+i+"'")
+		}
+		if _, err := w.try(code); err != want {
+			t.Errorf("listen on %s: %q, want %s", i, err, want)
+		}
+	}
+	if _, err := w.try(`const s = require('net').createServer();
+		return await new Promise((ok, no) => { s.on('error', no); s.listen({fd: 2}, ok) })`); err != "EINVAL" {
+		t.Errorf("listen({fd: 2}): %q, want EINVAL", err)
+	}
+}
+
+func testUnixAndUDP(t *testing.T, a *app) {
+	path := filepath.Join(t.TempDir(), "s")
+	for _, w := range a.workers {
+		w.eval(listenOn("'"+path+"'", "undefined"))
+	}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}}
+	for range 4 {
+		if _, err := get(c, "http://x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.workers[0].ev.wait("listening on "+path, 1, func(ev Event) bool {
+		return ev.Kind == Listening && ev.Addr.String() == path
+	})
+	for _, kind := range []string{"udp4", "udp6"} {
 		var port string
 		for _, w := range a.workers {
-			port = w.eval(`const s = kept.s = require('net').createServer((c) => { c.on('error', () => {}); c.write('hello'); });
-				s.maxConnections = 1;
-				return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+			port = w.eval(`const s = kept.u = require('dgram').createSocket('` + kind + `');
+				s.on('message', (m, r) => s.send(String(process.pid), r.port, r.address));
+				return await new Promise((ok) => s.bind(0, () => ok(s.address().port)))`)
 		}
-		conns := dial(t, "127.0.0.1:"+port, 4)
-		waiting := 0
-		for _, c := range conns {
-			c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-			if _, err := c.Read(make([]byte, 5)); err != nil {
-				if !os.IsTimeout(err) {
-					t.Errorf("excess connection ended with %v, want it to wait", err)
-				}
-				waiting++
-				defer func() {
-					if err := greeted(c); err != nil {
-						t.Errorf("connection that had to wait: %v", err)
-					}
-				}()
-			} else {
-				defer c.Close() // runs first: makes room
-			}
+		ip := "127.0.0.1"
+		if kind == "udp6" {
+			ip = "::1"
 		}
-		if waiting != 2 {
-			t.Errorf("%d connections wait, want 2", waiting)
+		conn, err := net.Dial("udp", net.JoinHostPort(ip, port))
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i := range conns { // room for those that wait
-			if i < 2 {
-				conns[i].Close()
-			}
+		conn.Write([]byte("x"))
+		if err := greeted(conn); err != nil {
+			t.Errorf("%s: %v", kind, err)
 		}
-	})
+		conn.Close()
+	}
 }
 
-func TestWorkerLeaves(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		modes(t, func(t *testing.T, handOff bool) {
-			for _, how := range []string{"disconnect", "kill"} {
-				a := evalApp(t, node, handOff, 2)
-				var port string
-				for _, w := range a.workers {
-					port = w.eval(listenOn("0", "'127.0.0.1'"))
-				}
-				gone := a.workers[0]
-				code, _ := json.Marshal(map[string]any{"id": 99, "code": "require('cluster').worker." + how + "()"})
-				gone.Send(code)
-				gone.ev.kind(Leaving)
-				gone.ev.kind(Disconnected)
-				if err := gone.wait(10 * time.Second); err != nil {
-					t.Errorf("%s: worker ended with %v, want exit 0", how, err)
-				}
-				c := client(t, false)
-				for range 4 {
-					if _, err := get(c, "http://127.0.0.1:"+port); err != nil {
-						t.Errorf("%s: %v", how, err)
-					}
-				}
+// certificate writes a key and a certificate for localhost and returns their folder.
+func certificate(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"key.pem": {Type: "PRIVATE KEY", Bytes: der}, "cert.pem": {Type: "CERTIFICATE", Bytes: cert},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func testTLSAndHTTP2(t *testing.T, a *app, dir string, handOff bool) {
+	var port, port2 string
+	for _, w := range a.workers {
+		port = w.eval(`const fs = require('fs'), dir = '` + dir + `';
+			kept.tls = {key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')};
+			const s = kept.s = require('https').createServer(kept.tls, (q, r) => r.end(process.pid + ' ' + q.socket.isSessionReused()));
+			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+		port2 = w.eval(`const s = kept.s2 = require('http2').createSecureServer(kept.tls, (q, r) => r.end(String(process.pid)));
+			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+	}
+	// Sessions are resumed on whichever worker: the ticket keys are shared.
+	cache := tls.NewLRUClientSessionCache(10)
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		InsecureSkipVerify: true, ClientSessionCache: cache,
+	}}}
+	pids, reused := map[string]bool{}, 0
+	for range 8 {
+		text, err := get(c, "https://127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, again, _ := strings.Cut(text, " ")
+		pids[pid] = true
+		if again == "true" {
+			reused++
+		}
+	}
+	if reused < 7 {
+		t.Errorf("%d of 7 sessions resumed", reused)
+	}
+	if handOff && len(pids) != 2 {
+		t.Errorf("answered by %v, want both workers", pids)
+	}
+	h2 := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer h2.CloseIdleConnections()
+	r, err := h2.Get("https://127.0.0.1:" + port2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	if r.ProtoMajor != 2 {
+		t.Errorf("protocol %s, want HTTP/2", r.Proto)
+	}
+}
+
+func testMaxConnections(t *testing.T, a *app) {
+	var port string
+	for _, w := range a.workers {
+		port = w.eval(`const s = kept.s = require('net').createServer((c) => { c.on('error', () => {}); c.write('hello'); });
+			s.maxConnections = 1;
+			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+	}
+	conns := dial(t, "127.0.0.1:"+port, 4)
+	waiting := 0
+	for _, c := range conns {
+		c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 5)); err != nil {
+			if !os.IsTimeout(err) {
+				t.Errorf("excess connection ended with %v, want it to wait", err)
 			}
-		})
-	})
+			waiting++
+			defer func() {
+				if err := greeted(c); err != nil {
+					t.Errorf("connection that had to wait: %v", err)
+				}
+			}()
+		} else {
+			defer c.Close() // runs first: makes room
+		}
+	}
+	if waiting != 2 {
+		t.Errorf("%d connections wait, want 2", waiting)
+	}
+	for i := range conns { // room for those that wait
+		if i < 2 {
+			conns[i].Close()
+		}
+	}
+}
+
+func testWorkerLeaves(t *testing.T, a *app) {
+	a.fork().ev.message(`"up"`)
+	var port string
+	for _, w := range a.workers {
+		port = w.eval(listenOn("0", "'127.0.0.1'"))
+	}
+	for i, how := range []string{"disconnect", "kill"} {
+		gone := a.workers[i]
+		code, _ := json.Marshal(map[string]any{"id": 0, "code": "require('cluster').worker." + how + "()"})
+		gone.Send(code)
+		gone.ev.kind(Leaving)
+		gone.ev.kind(Disconnected)
+		if err := gone.wait(10 * time.Second); err != nil {
+			t.Errorf("%s: worker ended with %v, want exit 0", how, err)
+		}
+		c := client(t, false)
+		for range 4 {
+			if _, err := get(c, "http://127.0.0.1:"+port); err != nil {
+				t.Errorf("%s: %v", how, err)
+			}
+		}
+	}
 }
 
 // A worker that is killed while it blocks has accepted nothing of what it was handed since.

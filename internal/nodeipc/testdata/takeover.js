@@ -19,7 +19,8 @@ process.on('message', (m) => {
 let n = 0;
 setInterval(() => {
   n++;
-  const size = n % 50 ? (n * 79) % 1000 : 300000; // sometimes more than Node writes in one piece
+  const size = n % 50 ? (n * 79) % 1000 : 40000;
+  if (n % 200 === 0) process.send({ huge: 'x'.repeat(2 << 20) }); // more than the socket holds: may be lost
   process.send({ worker: process.env.NODE_APP_INSTANCE, n, pad: 'x'.repeat(size) });
 }, 4);
 
