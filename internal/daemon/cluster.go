@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -31,6 +32,8 @@ type cluster struct {
 	// serving holds, by slot, the keys of the processes that listen: during a
 	// reload a slot has two, and stays in rotation until the last has left.
 	serving map[int]map[string]struct{}
+	slots   map[int]struct{} // that have a socket
+	refused map[int]string   // by slot: why its process could not listen
 }
 
 // clusterMemory is what a new daemon must know of a cluster.
@@ -47,7 +50,7 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		return c, nil
 	}
 	c := &cluster{
-		name: s.Name, serving: map[int]map[string]struct{}{}, handOff: s.Balance != app.Shared, log: h.log,
+		name: s.Name, serving: map[int]map[string]struct{}{}, slots: map[int]struct{}{}, refused: map[int]string{}, handOff: s.Balance != app.Shared, log: h.log,
 		keep: func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
 	}
 	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
@@ -75,11 +78,17 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 	return c, nil
 }
 
-// rest lets the ports of an app go that has no process left. While one is about
-// to be restarted they stay: what connects meanwhile is served by the next.
-func (h *host) rest(name string) {
+// rest lets the ports of an app go that has no process left, else those of slots
+// that are not wanted any more. While a process is about to be restarted its port
+// stays: what connects meanwhile is served by the next.
+func (h *host) rest(name string, wanted []int) {
 	h.mu.Lock()
 	c := h.clusters[name]
+	if c == nil {
+		h.mu.Unlock()
+		return
+	}
+	running := c
 	for _, p := range h.processes {
 		if p.cluster == c {
 			c = nil
@@ -91,6 +100,7 @@ func (h *host) rest(name string) {
 	}
 	h.mu.Unlock()
 	if c == nil {
+		running.release(wanted)
 		return
 	}
 	c.primary.Close()
@@ -156,8 +166,34 @@ func (c *cluster) serve(slot int, key string, on bool) {
 	}
 	after := len(c.serving[slot]) > 0
 	c.mu.Unlock()
-	if before != after {
+	// Off is said each time: what served a slot may have ended while no daemon was there.
+	if before != after || !after {
 		c.set.Use(slot, after)
+	}
+}
+
+// refusal returns, once, why the slot's process could not listen where it wanted.
+func (c *cluster) refusal(slot int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := c.refused[slot]
+	delete(c.refused, slot)
+	return text
+}
+
+// release ends the part of slots that are no longer wanted.
+func (c *cluster) release(wanted []int) {
+	c.mu.Lock()
+	var leaving []int
+	for slot := range c.slots {
+		if !slices.Contains(wanted, slot) {
+			leaving = append(leaving, slot)
+			delete(c.slots, slot)
+		}
+	}
+	c.mu.Unlock()
+	for _, slot := range leaving {
+		c.set.Release(slot)
 	}
 }
 
@@ -170,11 +206,14 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 		if holder := port.WhoHas(address); errors.Is(err, syscall.EADDRINUSE) && holder != "" {
 			err = fmt.Errorf("%w by %s; free it or set another port", err, holder)
 		}
-		c.log.Warn("open port", "app", c.name, "error", err)
+		c.mu.Lock()
+		c.refused[r.Slot] = err.Error()
+		c.mu.Unlock()
 		return nil, err
 	}
 	handOff := c.handOff && l.Group.Addr().Network() == "tcp" && !l.Group.Kernel()
 	c.mu.Lock()
+	c.slots[r.Slot] = struct{}{}
 	c.mechanism, c.reason = l.Group.Mechanism(), l.Group.Reason()
 	if handOff {
 		c.mechanism = mechanismHandOff

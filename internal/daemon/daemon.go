@@ -104,16 +104,19 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	end()
 	// Answers in progress get a moment; a request that waits for an app does not.
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
 	if shutErr := server.Shutdown(stop); shutErr != nil {
-		o.Log.Debug("end API", "error", shutErr)
+		err = errors.Join(err, server.Close())
 	}
 	d.supervisor.Close()
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
 	return err
 }
+
+// leaveWithin is how long the answers in progress may take to be sent.
+const leaveWithin = 100 * time.Millisecond
 
 // makeFolders makes what the daemon writes to.
 func (d *daemon) makeFolders() error {
@@ -213,10 +216,20 @@ func (d *daemon) tidy() {
 				stop()
 				events, stop = d.hub.follow()
 			case e.Type == app.EventStop || e.Type == app.EventDelete || e.Type == app.EventOverlimit:
-				d.host.rest(e.Name)
+				d.host.rest(e.Name, d.slots(e.Name))
 			}
 		}
 	}
+}
+
+// slots returns the indexes of an app's instances.
+func (d *daemon) slots(name string) (indexes []int) {
+	for _, s := range d.supervisor.List() {
+		if s.Name == name {
+			indexes = append(indexes, s.Index)
+		}
+	}
+	return indexes
 }
 
 // sampleEvery is how often cpu and memory are read: rarely enough that a hundred

@@ -296,12 +296,10 @@ func (h *host) follow(events <-chan keeper.Event) {
 	}
 }
 
-// stderrWait is how long the news of an exit waits for the last lines that the
+// stderrWait bounds how long the news of an exit waits for the last lines that the
 // process wrote, which come through another pipe. They are nearly always there.
-const stderrWait = time.Millisecond
-
-// stderrLines is how many of them are kept.
-const stderrLines = 5
+// Where children hold the pipe open its end does not come, and nobody waits.
+const stderrWait = 20 * time.Millisecond
 
 // exited tells the supervisor that a process has ended.
 func (h *host) exited(e keeper.Exit) {
@@ -317,13 +315,18 @@ func (h *host) exited(e keeper.Exit) {
 	exit.OOM, exit.At = e.OOM, e.At
 	go func() { // gone waits for exitTold, so that the two stay in order
 		defer close(p.exitTold)
-		patience := time.NewTimer(stderrWait)
-		defer patience.Stop()
-		select {
-		case <-p.stderrDone:
-		case <-patience.C:
+		if e.Left == 0 {
+			patience := time.NewTimer(stderrWait)
+			defer patience.Stop()
+			select {
+			case <-p.stderrDone:
+			case <-patience.C:
+			}
 		}
 		exit.Stderr = h.lastLines(p)
+		if p.cluster != nil && exit.Code > 0 {
+			exit.Error = p.cluster.refusal(p.Index)
+		}
 		p.sink(supervisor.Exited{Exit: exit, Left: e.Left})
 	}()
 }

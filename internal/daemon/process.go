@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"paceline/internal/app"
 	"paceline/internal/keeper"
@@ -103,17 +105,34 @@ func logFiles(p *process, stream string) []logs.FileSpec {
 	return targets
 }
 
-// lastLines returns the end of what the process wrote to stderr.
+// stderrLines is how many of a process's last lines are kept, stderrRead among how
+// many they are chosen.
+const (
+	stderrLines = 5
+	stderrRead  = 40
+)
+
+// lastLines returns the end of what the process wrote to stderr, without blank
+// lines and the frames of a stack: a Node program that throws says why in front
+// of a dozen of those.
 func (h *host) lastLines(p *process) []string {
 	path := p.files.err
 	if path == "" {
 		return nil
 	}
-	lines, err := logs.LastLines(path, stderrLines)
+	lines, err := logs.LastLines(path, stderrRead)
 	if err != nil {
 		h.log.Debug("read last lines", "file", path, "error", err)
 	}
-	return lines
+	told := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+		text := strings.TrimSpace(line)
+		return text == "" || text == "^" || strings.HasPrefix(text, "Node.js v") ||
+			text != line && strings.HasPrefix(text, "at ")
+	})
+	if len(told) == 0 {
+		told = lines
+	}
+	return told[max(0, len(told)-stderrLines):]
 }
 
 // openChannel makes a process's Node channel: the end that the process gets and
