@@ -218,8 +218,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// runDaemon runs a daemon until it is killed, some milliseconds after it has
-// begun, or until it has written everything.
+// runDaemon runs a daemon until it is killed, some milliseconds after it or its
+// pump has begun, or until it has written everything.
 func runDaemon(t *testing.T, spec daemonSpec, pipes []*os.File, kill bool) {
 	t.Helper()
 	text, err := json.Marshal(spec)
@@ -236,7 +236,9 @@ func runDaemon(t *testing.T, spec daemonSpec, pipes []*os.File, kill bool) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	if line, err := lines.ReadString('\n'); line != "ready\n" {
+	if kill && rand.IntN(4) == 0 {
+		time.Sleep(rand.N(10 * time.Millisecond)) // also while it recovers
+	} else if line, err := lines.ReadString('\n'); line != "ready\n" {
 		t.Fatalf("the daemon says %q, %v", line, err)
 	}
 	if !kill {

@@ -46,14 +46,20 @@ func (l *loop) pass(s *stream, b []byte) (int, outcome) {
 		}
 	}
 	if commit != nil {
-		l.commit(s, commit, b)
+		l.commit(s, commit, len(b), b)
 	} else {
 		l.consume(s, len(b))
 	}
 	if noted {
 		l.journal.end()
 	}
-	open := b[len(b)-1] != '\n'
+	l.passed(s, b[len(b)-1] != '\n')
+	return len(b), more
+}
+
+// passed notes what a burst has left in the files; open says that it ended within
+// a line.
+func (l *loop) passed(s *stream, open bool) {
 	for i := range s.targets {
 		t := &s.targets[i]
 		if t.faults.err != nil {
@@ -66,7 +72,6 @@ func (l *loop) pass(s *stream, b []byte) (int, outcome) {
 		t.moments.progress = l.now
 		l.touch(t.file)
 	}
-	return len(b), more
 }
 
 // write writes the block to a file that does not take it from the pipe. What it
@@ -112,25 +117,26 @@ func (l *loop) write(t *target, b []byte) {
 	l.fail(t.file, err)
 }
 
-// commit moves exactly b from the pipe to the file.
-func (l *loop) commit(s *stream, t *target, b []byte) {
-	left := len(b)
-	for left > 0 {
+// commit moves exactly n bytes from the pipe to the file. If they have been read,
+// b has them; if not, and the file system does not take splice, nothing is done.
+func (l *loop) commit(s *stream, t *target, n int, b []byte) (done bool) {
+	for left := n; left > 0; {
 		at := t.size
-		n, err := unix.Splice(s.fd, nil, t.fd, &at, left, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
+		m, err := unix.Splice(s.fd, nil, t.fd, &at, left, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
 		switch {
-		case n > 0:
-			t.size += n
-			left -= int(n)
+		case m > 0:
+			t.size += m
+			left -= int(m)
 		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EINVAL):
+		case errors.Is(err, unix.EINVAL) && left == n:
+			// The file system does not take splice, and never did.
 			t.splice = false
-			if n, err := t.write(b[len(b)-left:]); err != nil {
-				t.faults.dropped += int64(left - n)
-				l.fail(t.file, err)
+			if b == nil {
+				return false
 			}
+			l.write(t, b)
 			l.consume(s, left)
-			return
+			return true
 		default:
 			if err == nil {
 				err = unix.EIO
@@ -139,9 +145,10 @@ func (l *loop) commit(s *stream, t *target, b []byte) {
 			t.faults.dropped += int64(left)
 			l.fail(t.file, err)
 			l.consume(s, left)
-			return
+			return true
 		}
 	}
+	return true
 }
 
 // consume takes n bytes out of the pipe. They go to the journal's sink, whose

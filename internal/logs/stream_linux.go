@@ -306,69 +306,6 @@ func (l *loop) own(f *file, s *stream) {
 	}
 }
 
-// look passes on bytes that have to be looked at. They stay in the pipe until
-// they are in the files.
-func (l *loop) look(s *stream) (int, outcome) {
-	b, what := l.peek(s)
-	if what != more {
-		return 0, what
-	}
-	b = l.portion(s, b)
-	if len(b) == 0 {
-		return 0, partial
-	}
-	for i := range s.targets {
-		if t := &s.targets[i]; t.faults.err == nil {
-			b = b[:l.fit(t, b)]
-		}
-	}
-	s.partial, s.stuck = false, false
-	return l.pass(s, b)
-}
-
-// peek returns what is in the pipe, without taking it out.
-func (l *loop) peek(s *stream) ([]byte, outcome) {
-	if l.block == nil {
-		if err := l.openScratch(); err != nil {
-			l.pump.log("read %s: %v", s.name, err)
-			return nil, empty
-		}
-	}
-	n, err := unix.Tee(s.fd, l.scratch[1], len(l.block), unix.SPLICE_F_NONBLOCK)
-	switch {
-	case errors.Is(err, unix.EAGAIN):
-		return nil, empty
-	case errors.Is(err, unix.EINTR):
-		return nil, more
-	case err != nil:
-		panic("logs: tee: " + err.Error()) // two pipes: nothing of the outside can be wrong
-	case n == 0:
-		return nil, ended
-	}
-	done := 0
-	for done < int(n) {
-		m, err := unix.Read(l.scratch[0], l.block[done:n])
-		if m > 0 {
-			done += m
-		} else if !errors.Is(err, unix.EINTR) {
-			panic(fmt.Sprintf("logs: read scratch pipe: %d of %d bytes: %v", done, n, err))
-		}
-	}
-	return l.block[:n], more
-}
-
-func (l *loop) openScratch() error {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return os.NewSyscallError("pipe2", err)
-	}
-	l.scratch = fds
-	// Without it less is looked at in one go.
-	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, blockBytes)
-	l.block = make([]byte, blockBytes)
-	return nil
-}
-
 // portion returns the part of what is in the pipe that may be passed on: whole
 // lines, where another stream could come in between or the lines get prefixes;
 // the beginning of a line only if there is no more room for its end.

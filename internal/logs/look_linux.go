@@ -1,0 +1,123 @@
+package logs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// endBytes is how much of a pipe's content is read to find its last newline.
+const endBytes = 4096
+
+// look passes on bytes that have to be looked at. They stay in the pipe until
+// they are in the files.
+func (l *loop) look(s *stream) (int, outcome) {
+	if l.block == nil {
+		if err := l.openScratch(); err != nil {
+			l.pump.log("read %s: %v", s.name, err)
+			return 0, empty
+		}
+	}
+	if n, what, ok := l.lookAtEnd(s); ok {
+		return n, what
+	}
+	n, what := l.copyAhead(s, len(l.block))
+	if what != more {
+		return 0, what
+	}
+	b := l.block[:n]
+	l.readScratch(b)
+	b = l.portion(s, b)
+	if len(b) == 0 {
+		return 0, partial
+	}
+	for i := range s.targets {
+		if t := &s.targets[i]; t.faults.err == nil {
+			b = b[:l.fit(t, b)]
+		}
+	}
+	s.partial, s.stuck = false, false
+	return l.pass(s, b)
+}
+
+// lookAtEnd passes on whole lines where nothing but their end has to be known. Not
+// ok: it has done nothing, and the bytes have to be looked at one and all.
+func (l *loop) lookAtEnd(s *stream) (n int, what outcome, ok bool) {
+	t := &s.targets[0]
+	if len(s.targets) > 1 || t.time || t.skip || !t.splice || t.faults.err != nil {
+		return 0, more, false
+	}
+	n, what = l.copyAhead(s, hotPipeBytes)
+	if what != more {
+		return 0, what, true
+	}
+	end := l.block[:min(n, endBytes)]
+	l.drainScratch(n - len(end))
+	l.readScratch(end)
+	n -= len(end) - bytes.LastIndexByte(end, '\n') - 1
+	if end = end[:bytes.LastIndexByte(end, '\n')+1]; len(end) == 0 || int64(n) > t.room(l.now) {
+		return 0, more, false
+	}
+	s.partial, s.stuck = false, false
+	l.own(t.file, s)
+	if !l.commit(s, t, n, nil) {
+		return 0, more, false
+	}
+	l.passed(s, false)
+	return n, more, true
+}
+
+// copyAhead copies what is in the pipe to the scratch pipe, without taking it out.
+func (l *loop) copyAhead(s *stream, most int) (int, outcome) {
+	n, err := unix.Tee(s.fd, l.scratch[1], most, unix.SPLICE_F_NONBLOCK)
+	switch {
+	case n > 0:
+		return int(n), more
+	case err == nil:
+		return 0, ended
+	case errors.Is(err, unix.EAGAIN):
+		return 0, empty
+	case errors.Is(err, unix.EINTR):
+		return 0, more
+	}
+	panic("logs: tee: " + err.Error()) // two pipes: nothing of the outside can be wrong
+}
+
+// readScratch fills b from the scratch pipe.
+func (l *loop) readScratch(b []byte) {
+	for len(b) > 0 {
+		n, err := unix.Read(l.scratch[0], b)
+		if n > 0 {
+			b = b[n:]
+		} else if !errors.Is(err, unix.EINTR) {
+			panic(fmt.Sprintf("logs: scratch pipe lacks %d bytes: %v", len(b), err))
+		}
+	}
+}
+
+// drainScratch throws n bytes of the scratch pipe away.
+func (l *loop) drainScratch(n int) {
+	for n > 0 {
+		m, err := unix.Splice(l.scratch[0], nil, l.null, nil, n, unix.SPLICE_F_NONBLOCK)
+		if m > 0 {
+			n -= int(m)
+		} else if !errors.Is(err, unix.EINTR) {
+			panic(fmt.Sprintf("logs: scratch pipe lacks %d bytes: %v", n, err))
+		}
+	}
+}
+
+func (l *loop) openScratch() error {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return os.NewSyscallError("pipe2", err)
+	}
+	l.scratch = fds
+	// Without it less is looked at in one go.
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, hotPipeBytes)
+	l.block = make([]byte, blockBytes)
+	return nil
+}
