@@ -47,6 +47,7 @@ type process struct {
 	cluster *cluster        // what it shares with the app's others; nil if nothing
 	worker  *nodeipc.Worker // our end of its channel; nil if it has none
 
+	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
 	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
 }
@@ -65,6 +66,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		}
 	}()
 
+	p.stderrFrom = fileSize(p.files.err)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}}
 	for _, stream := range []string{"out", "err"} {

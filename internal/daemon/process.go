@@ -124,6 +124,7 @@ func (h *host) lastLines(p *process) []string {
 	if err != nil {
 		h.log.Debug("read last lines", "file", path, "error", err)
 	}
+	lines = since(path, p.stderrFrom, lines)
 	told := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 		text := strings.TrimSpace(line)
 		return text == "" || text == "^" || strings.HasPrefix(text, "Node.js v") ||
@@ -133,6 +134,31 @@ func (h *host) lastLines(p *process) []string {
 		told = lines
 	}
 	return told[max(0, len(told)-stderrLines):]
+}
+
+// since leaves out the lines that stood in a log already when it was so long. A
+// log that is shorter now has been rotated or emptied meanwhile.
+func since(path string, from int64, lines []string) []string {
+	size := fileSize(path)
+	if size < from {
+		return lines
+	}
+	written := size - from
+	for i, line := range slices.Backward(lines) {
+		if written -= int64(len(line)) + 1; written < 0 {
+			return lines[i+1:]
+		}
+	}
+	return lines
+}
+
+// fileSize returns 0 for a file that is not there.
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // openChannel makes a process's Node channel: the end that the process gets and
