@@ -125,7 +125,7 @@ func runCLI(argv []string) int {
 	return cli.Run(ctx, cli.Options{
 		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		Home: home, Exe: exe, Version: version,
-		Ensure: keeper.Ensure, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
+		Ensure: keeper.Ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
 	})
 }
 

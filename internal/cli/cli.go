@@ -31,6 +31,8 @@ type Options struct {
 	// Ensure starts keeper and daemon where there are none; it returns when their
 	// socket answers.
 	Ensure func(ctx context.Context, home, exe string) error
+	// Ended returns when keeper and daemon have ended; nil does not wait for that.
+	Ended func(ctx context.Context, home string) error
 	// Doctor tells what this system lets Paceline do, without a daemon.
 	Doctor func() []api.Check
 	// CPUs counts the CPUs that can be used; nil means one.

@@ -50,7 +50,11 @@ daemon there is nothing to do, which is no error.`,
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), goneTimeout)
 			defer cancel()
-			if err := c.local.Gone(ctx); err != nil {
+			err = c.local.Gone(ctx)
+			if err == nil && c.Ended != nil {
+				err = c.Ended(ctx, c.Home) // the socket goes a little earlier
+			}
+			if err != nil {
 				return fmt.Errorf("wait for keeper %d to end: %w; look at pace.log in %s", reply.KeeperPID, err, c.Home)
 			}
 			c.say("stopped %s; daemon %d and keeper %d have ended", count(reply.Stopped, "instance"), reply.PID, reply.KeeperPID)

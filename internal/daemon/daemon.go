@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		o.Log.Warn("watch accept queues", "error", err) // each set of ports then watches its own
 	}
 	d.host = &host{
-		watch: watch,
+		watch: watch, fresh: make(chan struct{}, 1),
 		home:  o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(stats.Options{}), log: o.Log,
 		kept: inherit(inventory), processes: map[string]*process{}, clusters: map[string]*cluster{},
 	}
@@ -236,14 +236,29 @@ func (d *daemon) slots(name string) (indexes []int) {
 // idle processes cost less than a thousandth of a core.
 const sampleEvery = 2 * time.Second
 
+// sampleSoon is how soon after a start they are first read, for all that start
+// together at once.
+const sampleSoon = 100 * time.Millisecond
+
 func (d *daemon) sample() {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
+	defer d.host.stats.Close()
 	before, settled := -1, true
+	var soon <-chan time.Time
 	for {
 		select {
 		case <-d.ending.Done():
 			return
+		case <-d.host.fresh:
+			if soon == nil {
+				soon = time.After(sampleSoon)
+			}
+			continue
+		case <-soon:
+			soon = nil
+			d.host.stats.Sample()
+			continue
 		case <-tick.C:
 			d.host.stats.Sample()
 		}

@@ -31,7 +31,8 @@ type host struct {
 	stats   *stats.Sampler
 	log     *slog.Logger
 	kept    *inheritance
-	watch   *port.Watch // shared by all sets of ports; nil if there is none
+	fresh   chan struct{} // holds a token while a process has not been sampled
+	watch   *port.Watch   // shared by all sets of ports; nil if there is none
 
 	mu        sync.Mutex // guards processes and clusters
 	processes map[string]*process
@@ -113,7 +114,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
+	h.track(l.ID, ran)
 	h.writePID(p, ran.PID)
 	if l.Spec.Wrapper != "" && l.Spec.Instances > 1 {
 		sink(supervisor.Warned{Text: fmt.Sprintf(
@@ -140,7 +141,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 			h.log.Warn("take up channel", "process", p.key, "error", err)
 		}
 	}
-	h.stats.Track(l.ID, ran.PID, ran.StartTicks)
+	h.track(l.ID, ran)
 	if ran.Exit != nil {
 		h.exited(*ran.Exit)
 	}
@@ -265,6 +266,15 @@ func (h *host) find(key string) *process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.processes[key]
+}
+
+// track has a process sampled, for the first time at once.
+func (h *host) track(id int, p keeper.Process) {
+	h.stats.Track(id, p.PID, p.StartTicks)
+	select {
+	case h.fresh <- struct{}{}:
+	default: // it will see this one, too
+	}
 }
 
 // count returns how many processes there are.

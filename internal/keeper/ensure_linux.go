@@ -49,6 +49,19 @@ func ensure(ctx context.Context, dir, exe string) (err error) {
 	}
 }
 
+func ended(ctx context.Context, dir string) error {
+	tick := time.NewTicker(ensureTick)
+	defer tick.Stop()
+	for isLocked(filepath.Join(dir, lockFile)) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the keeper of %s to end: %w", dir, ctx.Err())
+		}
+	}
+	return nil
+}
+
 // starter is one caller's way to a keeper. Of several callers, the one that gets
 // the lock starts it; the lock is given up when that one answers.
 type starter struct {

@@ -20,6 +20,8 @@ func run(context.Context, Options, tuning) error { return errUnsupported }
 
 func ensure(context.Context, string, string) error { return errUnsupported }
 
+func ended(context.Context, string) error { return nil }
+
 // Client is the daemon's connection with its keeper. There is none on this system.
 type Client struct{ events *mailbox }
 

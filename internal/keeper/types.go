@@ -60,6 +60,10 @@ func Run(ctx context.Context, o Options) error { return run(ctx, o, tuning{}) }
 // a home that belongs to another user is refused.
 func Ensure(ctx context.Context, home, exe string) error { return ensure(ctx, home, exe) }
 
+// Ended returns when no keeper serves home any more, as after [Client.Shutdown], or
+// with the error of ctx. It starts nothing.
+func Ended(ctx context.Context, home string) error { return ended(ctx, home) }
+
 // Inventory is what a keeper holds when a daemon connects.
 type Inventory struct {
 	// Version is the keeper's protocol version.
