@@ -8,10 +8,10 @@
 //
 //   - No line is lost, torn or mixed with another, also if the process that runs
 //     the pump is killed at any moment and the next one adds the same pipes and
-//     files. With Options.Journal each byte is then in its file exactly once;
-//     without it, the last block (at most 256 KiB) of a stream with a time prefix
-//     or two files may be there twice, and a line that was unfinished in a shared
-//     file is taken to be the first added stream's.
+//     files: each byte is then in its file exactly once. This needs
+//     Options.Journal. Without it, it holds for a plain file with one stream only;
+//     in other files a kill can repeat the last block (at most 256 KiB) and tear
+//     the line that was being written.
 //   - A file with one stream and no prefix holds exactly the bytes that the
 //     program wrote: any encoding, NUL bytes, CRLF, no newline at the end.
 //   - A file with several streams gets whole lines. A line longer than a pipe
@@ -33,9 +33,19 @@
 // A log "api-out.log" that has reached its size becomes "api-out.log.1", what was
 // that "api-out.log.2", and so on up to FileSpec.Keep: the scheme of logrotate.
 // Old files are compressed to "api-out.log.1.gz" one at a time, five seconds
-// after the last rotation, so that a flood is not slowed by compressing what it
-// is about to push out. Files change at a line boundary; only a line that alone
-// would make a file twice as large as allowed is cut.
+// after the last rotation: a flood is not slowed by compressing what it is about
+// to push out, and takes up to Keep uncompressed files meanwhile. A kill in the
+// middle leaves the original. Files change at a line boundary; only a line that
+// alone would make a file twice as large as allowed is cut.
 //
-// Files may be truncated, moved or removed by others at any time.
+// Files may be truncated, moved or removed by others at any time: a truncated one
+// goes on at its new end, in place of a removed or moved one a new file is made,
+// within a second.
+//
+// # How
+//
+// Where nobody has to know what the bytes are, splice(2) moves them from the pipe
+// to the file, so that they are never in our memory: they leave the one as they
+// appear in the other. Where lines matter, tee(2) shows what is in the pipe, and
+// it leaves the pipe only when it is in the files.
 package logs

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // lines returns n numbered lines of different lengths.
@@ -141,6 +143,62 @@ func TestLastLines(t *testing.T) {
 	if got, err := LastLines(path, 20); err != nil || !slices.Equal(got, all[10:]) {
 		t.Errorf("with a compressed file: %q, %v", got, err)
 	}
+}
+
+// What the readers return is what splitting the whole text would.
+func TestReadersAgreeWithSplit(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		path := filepath.Join(dir, "out.log")
+		// Old files end in a newline, the present one need not.
+		whole := ""
+		for _, name := range []string{path + ".1", path} {
+			var b strings.Builder
+			for range rapid.IntRange(0, 6).Draw(t, "lines") {
+				b.WriteString(strings.Repeat(rapid.StringMatching(`[a\x00\xff ]{0,3}`).Draw(t, "text"), rapid.SampledFrom([]int{1, 1, 40_000}).Draw(t, "times")))
+				b.WriteByte('\n')
+			}
+			text := b.String()
+			if name == path && rapid.Bool().Draw(t, "unended") {
+				text += "end"
+			}
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			whole += text
+		}
+		var all []string
+		if whole != "" {
+			all = strings.Split(strings.TrimSuffix(whole, "\n"), "\n")
+		}
+		n := rapid.IntRange(0, 14).Draw(t, "n")
+		want := all[max(0, len(all)-n):]
+		f := NewFollower(FollowOptions{})
+		if err := f.Add(Source{Path: path}, n); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for {
+			line, err := f.Next(context.Background())
+			if err != nil {
+				break
+			}
+			got = append(got, line.Text)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("follower: %d lines, want %d", len(got), len(want))
+		}
+		last, err := LastLines(path, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(whole) < lastBytes && !slices.Equal(last, want) {
+			t.Fatalf("LastLines: %q, want %q", last, want)
+		}
+	})
 }
 
 func TestLongLineComesInPieces(t *testing.T) {

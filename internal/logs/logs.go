@@ -18,7 +18,8 @@ var ErrClosed = errors.New("log pump is closed")
 // Options are what a Pump needs.
 type Options struct {
 	// Log gets what an administrator should know: a disk that is full, a file that
-	// cannot be rotated. It must not block. Nil is silence.
+	// cannot be rotated. It must not block, and is called from more than one
+	// goroutine. Nil is silence.
 	Log func(format string, a ...any)
 	// Journal is a small file in which the pump notes who wrote last to each log,
 	// for the pump that follows it after a kill (see the package comment). It must
@@ -52,7 +53,7 @@ type StreamSpec struct {
 // file share it; the limits of the one that was added last hold.
 type FileSpec struct {
 	Path     string
-	MaxBytes int64 // size at which it is rotated; zero means DefaultMaxBytes, negative never
+	MaxBytes int64 // size at which it is rotated, after the end of a line; zero means DefaultMaxBytes, negative never
 	Keep     int   // rotated files that stay; zero means DefaultKeep, negative none
 	Time     bool  // begin each line with its time, as "2006-01-02T15:04:05.000-07:00 "
 }
