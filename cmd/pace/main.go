@@ -102,12 +102,12 @@ func runDaemon() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
-	home, _, err := self()
+	home, exe, err := self()
 	if err != nil {
 		return err
 	}
 	return daemon.Run(ctx, daemon.Options{
-		Home: home, Version: version,
+		Home: home, Version: version, Exe: exe,
 		Keeper: os.NewFile(keeperFD, "keeper"), Socket: os.NewFile(socketFD, "api"),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})

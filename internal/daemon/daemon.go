@@ -29,6 +29,7 @@ import (
 type Options struct {
 	Home    string   // $PACELINE_HOME
 	Version string   // of this binary
+	Exe     string   // its path
 	Keeper  *os.File // the connection to the keeper
 	Socket  *os.File // the listening API socket, which outlives the daemon
 	Log     *slog.Logger
@@ -73,7 +74,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d.host = &host{
 		watch: watch, fresh: make(chan struct{}, 1),
-		home:  o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(stats.Options{}), log: o.Log,
+		home: o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(stats.Options{}), log: o.Log,
 		kept: inherit(inventory), processes: map[string]*process{}, clusters: map[string]*cluster{},
 	}
 	d.supervisor = supervisor.New(supervisor.Options{
@@ -95,12 +96,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	d.writePID()
 	o.Log.Info("daemon started", "version", o.Version, "pid", os.Getpid(), "starts", inventory.DaemonStarts)
 
+	bereft := false
 	select {
 	case <-ctx.Done():
 	case <-d.left:
 	case err = <-served:
 	case <-lost:
-		err = errors.New("the keeper is gone")
+		o.Log.Error("the keeper is gone: its apps end, and another one starts them again")
+		bereft = true
 	}
 	end()
 	// Answers in progress get a moment; a request that waits for an app does not.
@@ -110,8 +113,14 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = errors.Join(err, server.Close())
 	}
 	d.supervisor.Close()
+	if bereft {
+		d.host.endAll()
+	}
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
+	if bereft {
+		err = errors.Join(err, keeper.Ensure(context.WithoutCancel(ctx), o.Home, o.Exe))
+	}
 	return err
 }
 

@@ -48,6 +48,8 @@ type process struct {
 	cluster *cluster        // what it shares with the app's others; nil if nothing
 	worker  *nodeipc.Worker // our end of its channel; nil if it has none
 
+	pid        int           // with startTicks, 0 until it has started
+	startTicks uint64        // tells it from a later process of the same number
 	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
 	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
@@ -114,7 +116,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	h.track(l.ID, ran)
+	h.track(p, ran)
 	h.writePID(p, ran.PID)
 	if l.Spec.Wrapper != "" && l.Spec.Instances > 1 {
 		sink(supervisor.Warned{Text: fmt.Sprintf(
@@ -141,7 +143,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 			h.log.Warn("take up channel", "process", p.key, "error", err)
 		}
 	}
-	h.track(l.ID, ran)
+	h.track(p, ran)
 	if ran.Exit != nil {
 		h.exited(*ran.Exit)
 	}
@@ -269,8 +271,11 @@ func (h *host) find(key string) *process {
 }
 
 // track has a process sampled, for the first time at once.
-func (h *host) track(id int, p keeper.Process) {
-	h.stats.Track(id, p.PID, p.StartTicks)
+func (h *host) track(p *process, ran keeper.Process) {
+	h.mu.Lock()
+	p.pid, p.startTicks = ran.PID, ran.StartTicks
+	h.mu.Unlock()
+	h.stats.Track(p.ID, ran.PID, ran.StartTicks)
 	select {
 	case h.fresh <- struct{}{}:
 	default: // it will see this one, too
@@ -282,6 +287,18 @@ func (h *host) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.processes)
+}
+
+// all returns the processes that have been started.
+func (h *host) all() (list []*process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.processes {
+		if p.pid != 0 {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // succeeded reports whether a later process of the instance is there already.
