@@ -285,7 +285,7 @@ func isKind(k Kind) func(Event) bool { return func(ev Event) bool { return ev.Ki
 type sockets struct {
 	handOff bool
 	mu      sync.Mutex // guards the rest
-	open    map[string]*os.File
+	open    map[string]int // bare: Go's poller would wake at every connection
 	addr    map[string]net.Addr
 	users   map[string]int
 	asked   []Request
@@ -293,7 +293,7 @@ type sockets struct {
 }
 
 func newSockets(handOff bool) *sockets {
-	return &sockets{handOff: handOff, open: map[string]*os.File{}, addr: map[string]net.Addr{}, users: map[string]int{}}
+	return &sockets{handOff: handOff, open: map[string]int{}, addr: map[string]net.Addr{}, users: map[string]int{}}
 }
 
 func (s *sockets) Open(r Request) (*Socket, error) {
@@ -301,24 +301,30 @@ func (s *sockets) Open(r Request) (*Socket, error) {
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, r)
 	key := r.key()
-	if s.open[key] == nil {
+	if s.open[key] == 0 {
 		f, addr, err := bind(r)
 		if err != nil {
 			return nil, err
 		}
-		s.open[key], s.addr[key] = f, addr
+		fd, err := takeFD(f)
+		if err != nil {
+			return nil, err
+		}
+		s.open[key], s.addr[key] = fd, addr
 	}
-	dup, err := dupFile(s.open[key])
+	fd, err := syscall.Dup(s.open[key])
 	if err != nil {
 		return nil, err
 	}
+	syscall.CloseOnExec(fd)
+	dup := os.NewFile(uintptr(fd), key)
 	s.users[key]++
 	return &Socket{File: dup, Addr: s.addr[key], HandOff: s.handOff, Close: func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.closed++
 		if s.users[key]--; s.users[key] == 0 {
-			s.open[key].Close()
+			syscall.Close(s.open[key])
 			delete(s.open, key)
 		}
 	}}, nil
@@ -343,14 +349,15 @@ func (s *sockets) closes() int {
 }
 
 func (s *sockets) Close() {
-	for _, f := range s.open {
-		f.Close()
+	for _, fd := range s.open {
+		syscall.Close(fd)
 	}
 }
 
 // bind makes a socket for a request with package net.
 func bind(r Request) (*os.File, net.Addr, error) {
 	ctx, lc := context.Background(), net.ListenConfig{}
+	lc.SetMultipathTCP(false) // Go's default for listeners; slower, and not what Node does
 	host := r.Address
 	if r.FD >= 0 {
 		dup, err := syscall.Dup(r.FD)
