@@ -159,7 +159,8 @@ func (s *starting) one(ctx context.Context, target string) error {
 // it names some.
 func (s *starting) existing(ctx context.Context, target string) (found bool, err error) {
 	selector := isSelector(target)
-	if !selector && (s.force || !s.nameLike(target)) {
+	another := s.options.Name != "" && s.options.Name != target // asks for an app of its own
+	if !selector && (s.force || another || !s.nameLike(target)) {
 		return false, nil
 	}
 	list, err := s.client.Instances(ctx, api.InstancesQuery{Targets: []string{target}, Brief: true})
