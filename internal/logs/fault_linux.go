@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,13 +33,21 @@ func (l *loop) fail(f *file, err error) {
 // works, the file is in use again.
 func (l *loop) retry(f *file) {
 	f.faults.retry = l.now.Add(l.timing.retry)
+	if f.fd >= 0 {
+		if err := f.inspect(l.now); err != nil {
+			return
+		}
+		if !f.moments.moved.IsZero() {
+			// Whoever removed it to make room gets that only when we let go.
+			l.journal.forget(f.node)
+			f.close()
+		}
+	}
 	if f.fd < 0 {
 		if err := f.open(); err != nil {
 			return
 		}
-	}
-	if err := f.inspect(l.now); err != nil {
-		return
+		f.owner, f.pipe, f.moments.moved = nil, 0, time.Time{}
 	}
 	if err := l.writeNotice(f); err != nil {
 		return // reported already

@@ -105,6 +105,22 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+func TestFullDiskIsFreedByRemovingTheLog(t *testing.T) {
+	disk := smallDisk(t)
+	p := testPump(t, Options{timing: timing{retry: 20 * time.Millisecond}})
+	s := add(t, p, "a", FileSpec{Path: filepath.Join(disk, "out.log"), MaxBytes: -1})
+	s.print(t, strings.Repeat("0123456789\n", 300_000)) // 3.3 MB, the pipe holds 1
+	if err := os.Remove(s.path); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "a new file", func() bool { b, _ := os.ReadFile(s.path); return droppedLine.Match(b) })
+	s.print(t, "end\n")
+	s.end(t)
+	if got := content(t, s.path); !strings.HasSuffix(got, "\nend\n") {
+		t.Errorf("the file ends in ...%q", got[max(0, len(got)-50):])
+	}
+}
+
 func TestFullDevice(t *testing.T) {
 	p := testPump(t, Options{})
 	s := add(t, p, "a", FileSpec{Path: "/dev/full"}, FileSpec{Path: filepath.Join(t.TempDir(), "out.log")})

@@ -52,8 +52,9 @@ type Line struct {
 	// newline may be in it.
 	Text string
 	// More says that the line is not complete: it is longer than MaxLineBytes, or
-	// its end has not been written for a second. What follows of it, if it is not
-	// the newline alone, has Rest set.
+	// its end has not been written for a second. The source's next Line has Rest
+	// set and goes on with it, if with nothing but its end; unless the log was
+	// truncated or skipped in between.
 	More bool
 	Rest bool
 	// Skipped is how many bytes were left out before this line, because the reader
@@ -116,7 +117,8 @@ func NewFollower(o FollowOptions) *Follower {
 }
 
 // Add adds a log from its last lines on; a negative number means all there is. A
-// log that does not exist is waited for. It may be called at any time, also while
+// log that does not exist is waited for; one that is a FIFO or a device has no
+// lines. It may be called at any time, also while
 // another goroutine waits in Next.
 func (f *Follower) Add(s Source, lines int) error {
 	t, err := openTail(s, lines, f.options.MaxLagBytes)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFollowThroughRotationAndCompression(t *testing.T) {
@@ -126,5 +128,18 @@ func TestSkippedBytesAreCounted(t *testing.T) {
 	}
 	if sum != len(text) {
 		t.Errorf("%d bytes delivered or counted, %d written", sum, len(text))
+	}
+}
+
+func TestDevicesHaveNoLines(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	must(t, unix.Mkfifo(fifo, 0o600))
+	f := NewFollower(FollowOptions{})
+	defer f.Close()
+	for _, path := range []string{fifo, os.DevNull} {
+		must(t, f.Add(Source{Path: path}, 10))
+	}
+	if got := readAll(t, f); len(got) > 0 {
+		t.Errorf("got %q", got)
 	}
 }

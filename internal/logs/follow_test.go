@@ -287,7 +287,7 @@ func TestFollowWithoutPump(t *testing.T) {
 	_, _ = file.WriteString("question? ")
 	expect(t, f, "question? ") // after a second
 	_, _ = file.WriteString("\nnext\n")
-	expect(t, f, "next")
+	expect(t, f, "", "next")
 	_ = file.Truncate(0)
 	_, _ = file.WriteString("new\n")
 	expect(t, f, "new")

@@ -85,6 +85,9 @@ func endOf(file rotated, limit int) ([]byte, error) {
 	return text[:n], err
 }
 
+// errNotRegular is the reason for not reading a FIFO or a device.
+var errNotRegular = errors.New("not a regular file")
+
 // openRegular opens a file unless it is a FIFO or a device, where reading could
 // block or steal.
 func openRegular(name string) (*os.File, error) {
@@ -93,7 +96,7 @@ func openRegular(name string) (*os.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
+		return nil, fmt.Errorf("open %s: %w", name, errNotRegular)
 	}
 	return os.Open(name)
 }

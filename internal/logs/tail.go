@@ -42,7 +42,7 @@ func openTail(s Source, lines int, maxLag int64) (*tail, error) {
 		return nil, fmt.Errorf("follow log: %w", err)
 	}
 	list, err := history(path, lines)
-	if err != nil {
+	if err != nil && !errors.Is(err, errNotRegular) {
 		return nil, fmt.Errorf("follow log: %w", err)
 	}
 	t := &tail{source: s, path: path, rest: list, maxLag: maxLag}
@@ -98,9 +98,6 @@ func (t *tail) buffered() (Line, bool) {
 		}
 		line := t.line(text[:n], false)
 		t.from++ // the newline
-		if n == 0 && line.Rest {
-			continue
-		}
 		return line, true
 	}
 }
