@@ -167,8 +167,8 @@ func (j *journal) own(k node, pipe uint64) {
 	j.writeSlot(i, k, pipe)
 }
 
-// take returns an unused slot. When all are used, it is one of a file that a
-// former pump wrote and nobody has added since, or of any other file.
+// take returns an unused slot. There are more than a process may have open files;
+// a log without one is as if there were no journal.
 func (j *journal) take() (int, bool) {
 	if n := len(j.free); n > 0 {
 		i := j.free[n-1]
