@@ -28,11 +28,13 @@ func TestFilesOf(t *testing.T) {
 		want files
 	}{
 		{
-			"one fork instance", app.Spec{Name: "my app", Mode: app.Fork, Instances: 1},
+			"one fork instance",
+			app.Spec{Name: "my app", Mode: app.Fork, Instances: 1},
 			files{out: "/h/logs/my-app-out.log", err: "/h/logs/my-app-error.log", pid: "/h/pids/my-app-3.pid"},
 		},
 		{
-			"cluster", app.Spec{Name: "api", Mode: app.Cluster, Instances: 1},
+			"cluster",
+			app.Spec{Name: "api", Mode: app.Cluster, Instances: 1},
 			files{out: "/h/logs/api-out-3.log", err: "/h/logs/api-error-3.log", pid: "/h/pids/api-3.pid"},
 		},
 		{
@@ -41,7 +43,8 @@ func TestFilesOf(t *testing.T) {
 			files{out: "/h/logs/api-out.log", both: "/var/all.log", pid: "/h/pids/api-3.pid"},
 		},
 		{
-			"own paths, several", app.Spec{Name: "api", Mode: app.Fork, Instances: 2, OutFile: "/v/o.txt", ErrFile: "/v/e"},
+			"own paths, several",
+			app.Spec{Name: "api", Mode: app.Fork, Instances: 2, OutFile: "/v/o.txt", ErrFile: "/v/e"},
 			files{out: "/v/o-3.txt", err: "/v/e-3", pid: "/h/pids/api-3.pid"},
 		},
 	} {
