@@ -53,6 +53,7 @@ func (p *plain) get() error {
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
+	defer resp.Body.Close()
 	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 		return fmt.Errorf("read body: %w", err)
 	}
@@ -132,7 +133,7 @@ func retire(t *testing.T, o DrainOptions, workers ...*member) (took []time.Durat
 		if w.alive() {
 			_ = syscall.Kill(w.pid(), syscall.SIGINT)
 		}
-		w.Worker.Close()
+		w.Close()
 		w.wait(10 * time.Second)
 	}
 	return took

@@ -303,8 +303,8 @@ func (w *Worker) resend(s sentHandle) {
 func (w *Worker) takeBack() {
 	back := w.handed.unacked
 	w.handed = handedOver{}
-	for i := len(back) - 1; i >= 0; i-- { // each goes to the front
-		w.p.park(back[i])
+	for _, c := range slices.Backward(back) { // each goes to the front
+		w.p.park(c)
 	}
 	w.p.pumpAll()
 }

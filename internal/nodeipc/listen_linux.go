@@ -38,6 +38,9 @@ func (s *socket) letGo(byApp bool) {
 	}
 }
 
+// flagReuseAddr is libuv's UV_UDP_REUSEADDR in a request: several sockets may be bound to one address.
+const flagReuseAddr = 4
+
 // opening is a listen whose socket is being opened, on a goroutine of its own since that takes
 // bind, listen and a word with the keeper.
 type opening struct {
@@ -71,7 +74,7 @@ func (w *Worker) query(m *message) verdict {
 	switch {
 	case w.o.Primary == nil || p.o.Open == nil, req.FD >= 0 && !slices.Contains(p.o.FDs, req.FD):
 		return w.refuse(m.seq, key, syscall.EINVAL)
-	case req.Nth > 0 && req.FD < 0 && !(req.udp() && req.Flags&4 != 0):
+	case req.Nth > 0 && req.FD < 0 && (!req.udp() || req.Flags&flagReuseAddr == 0):
 		return w.refuse(m.seq, key, syscall.EADDRINUSE) // as the kernel would say: it is bound
 	}
 	if m.query.data != nil && p.st.Data[base] == nil {

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,9 +120,10 @@ func testListens(t *testing.T, a *app) {
 			t.Errorf("listen(0, %s): ports %s and %s, want one", host, port, again)
 		}
 		ip := "127.0.0.1"
-		if host == "'::1'" {
+		switch host {
+		case "'::1'":
 			ip = "[::1]"
-		} else if host == "'localhost'" {
+		case "'localhost'":
 			ip = "localhost"
 		}
 		if _, err := get(c, "http://"+ip+":"+port); err != nil {
@@ -397,64 +397,54 @@ func busy(t *testing.T, m *member) bool {
 	return <-n > 0
 }
 
-func TestForkMode(t *testing.T) {
+// A worker at its descriptor limit receives messages without their descriptors and says so. What
+// it cannot take goes to the other one.
+func TestWorkerOutOfDescriptors(t *testing.T) {
 	eachNode(t, func(t *testing.T, node string) {
-		p, ch := start(t, launch{node: node, args: []string{"testdata/fork.js"}, preload: true})
-		ev := newEvents(t)
-		w, err := Attach(WorkerOptions{Channel: ch, Event: ev.add})
-		if err != nil {
-			t.Fatal(err)
+		a := newApp(t, true, launch{node: "/bin/sh", preload: false})
+		a.l.args = []string{"-c", "ulimit -n 32; exec " + node + " testdata/eval.js"}
+		small := a.fork()
+		a.l.args = []string{"-c", "exec " + node + " testdata/eval.js"}
+		a.fork()
+		var port string
+		for _, w := range a.workers {
+			w.ev.message(`"up"`)
+			port = w.eval(`const s = require('net').createServer((c) => { c.on('error', () => {}); c.write('hello'); });
+				return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
 		}
-		ev.kind(Ready)
-		for _, m := range []string{`{"a":[1,"\ud800",12345678901234567890]}`, `"text"`, `5`, `null`, `true`, "\"\\u0000\"\n"} {
-			if err := w.Send([]byte(m)); err != nil {
-				t.Fatal(err)
+		for i, c := range dial(t, "127.0.0.1:"+port, 60) {
+			if err := greeted(c); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
 			}
 		}
-		// The app sends each back; then connections, and more messages behind them.
-		for _, m := range []string{`{"a":[1,"\ud800",12345678901234567000]}`, `"text"`, `5`, `null`, `true`, `"\u0000"`} {
-			ev.message(m)
+		if !small.alive() {
+			t.Errorf("the limited worker died: %s", small.out.String())
 		}
-		w.Send([]byte(`"sockets"`))
-		ev.message(`{"socket":1}`)
-		ev.message(`{"socket":2}`)
-		ev.message(`{"closed":true}`) // Node asks us whether they have ended
-		w.Send([]byte(`"big"`))
-		ev.wait("a big message", 1, func(e Event) bool { return e.Kind == Message && len(e.Message) > 3<<20 })
-		if err := w.Disconnect(); err != nil {
-			t.Fatal(err)
-		}
-		ev.kind(Disconnected)
-		if err := p.wait(10 * time.Second); err == nil || p.cmd.ProcessState.ExitCode() != 7 {
-			t.Errorf("app ended with %v, want its own exit code 7 after 'disconnect'", err)
-		}
-		w.Close()
 	})
 }
 
-// A fork mode app that never uses the channel must end when its work is done: the preload does not
-// keep it alive.
-func TestPreloadDoesNotKeepAlive(t *testing.T) {
-	eachNode(t, func(t *testing.T, node string) {
-		for _, args := range [][]string{
-			{"testdata/nothing.js"}, {"testdata/nothing.mjs"}, {"--import", "./testdata/nothing.mjs", "testdata/nothing.mjs"},
-		} {
-			p, ch := start(t, launch{node: node, args: args, preload: true})
-			ev := newEvents(t)
-			w, err := Attach(WorkerOptions{Channel: ch, Event: ev.add})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := p.wait(10 * time.Second); err != nil {
-				t.Errorf("%v: %v", args, err)
-			}
-			ev.kind(Disconnected)
-			w.Close()
-		}
-		// Without a channel it does nothing.
-		out, err := exec.Command(node, "--require", preloadFile(t), "-p", "process.listenerCount('internalMessage')").CombinedOutput()
-		if err != nil || strings.TrimSpace(string(out)) != "0" {
-			t.Errorf("without a channel: %v, %s listeners, want 0", err, out)
-		}
-	})
+func TestGivenDescriptor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd := int(f.Fd())
+	s := newSockets(true)
+	t.Cleanup(s.Close)
+	p := NewPrimary(PrimaryOptions{Open: s.Open, FDs: []int{fd}})
+	t.Cleanup(p.Close)
+	a := attachPeer(t, p, nil, nil)
+	if g := a.listen(fmt.Sprintf(`"address":null,"port":-1,"addressType":null,"fd":%d`, fd)); g.Errno != nil {
+		t.Fatalf("listen({fd: %d}) answered %s", fd, g.raw)
+	}
+	dial(t, l.Addr().String(), 1)
+	if a.take(5*time.Second) == nil {
+		t.Error("no connection from the given descriptor")
+	}
 }

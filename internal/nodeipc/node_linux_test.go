@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,8 +105,8 @@ func eachNode(t *testing.T, f func(t *testing.T, node string)) {
 
 // anyNode returns the newest Node there is.
 func anyNode(tb testing.TB) string {
-	for i := len(majors) - 1; i >= 0; i-- {
-		if node := findNode(majors[i]); node != "" {
+	for _, major := range slices.Backward(majors) {
+		if node := findNode(major); node != "" {
 			return node
 		}
 	}
@@ -265,8 +266,6 @@ func (e *events) wait(what string, n int, f func(Event) bool) Event {
 
 func (e *events) kind(k Kind) Event { e.tb.Helper(); return e.wait(k.String(), 1, isKind(k)) }
 
-func (e *events) nth(k Kind, n int) Event { e.tb.Helper(); return e.wait(k.String(), n, isKind(k)) }
-
 func (e *events) message(text string) {
 	e.tb.Helper()
 	e.wait("message "+text, 1, func(ev Event) bool { return ev.Kind == Message && string(ev.Message) == text })
@@ -284,7 +283,7 @@ func isKind(k Kind) func(Event) bool { return func(ev Event) bool { return ev.Ki
 // sockets is the owner of listening sockets: what package port is for the daemon.
 type sockets struct {
 	handOff bool
-	mu      sync.Mutex // guards the rest
+	mu      sync.Mutex     // guards the rest
 	open    map[string]int // bare: Go's poller would wake at every connection
 	addr    map[string]net.Addr
 	users   map[string]int

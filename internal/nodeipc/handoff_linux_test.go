@@ -1,0 +1,193 @@
+package nodeipc
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestHandleNotReceivedIsSentAgain(t *testing.T) {
+	p, _ := newPrimary(t, true)
+	a, b := attachPeer(t, p, nil, nil), attachPeer(t, p, nil, nil)
+	addr := a.listen(anyPort).addr()
+	b.listen(anyPort)
+	conn := dial(t, addr, 1)[0]
+	seqs := map[int64]bool{}
+	for range 1 + maxResends {
+		g := a.take(5 * time.Second)
+		if g == nil {
+			t.Fatal("connection was not sent again")
+		}
+		if seqs[g.Msg.Seq] {
+			t.Errorf("seq %d was used twice", g.Msg.Seq)
+		}
+		seqs[g.Msg.Seq] = true
+		a.drop(g)
+		a.write(`{"cmd":"NODE_HANDLE_NACK"}` + "\n")
+	}
+	g := b.take(5 * time.Second)
+	if g == nil {
+		t.Fatal("connection that worker a cannot receive did not go to b")
+	}
+	b.reply(g, true)
+	if err := greeted(conn); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSharedHandleNotReceived(t *testing.T) {
+	p, _ := newPrimary(t, false)
+	a := attachPeer(t, p, nil, nil)
+	a.send(`"act":"queryServer","index":0,"data":null,` + anyPort)
+	for i := range 1 + maxResends {
+		g := a.mustNext("answer")
+		if g.Cmd != "NODE_HANDLE" || g.fd < 0 {
+			t.Fatalf("answer %d is %s, want a handle", i, g.raw)
+		}
+		unix.Close(g.fd)
+		a.write(`{"cmd":"NODE_HANDLE_NACK"}` + "\n")
+	}
+	if g := a.mustNext("error"); g.Ack != 1 || g.Errno == nil || *g.Errno != -int(syscall.EMFILE) {
+		t.Errorf("got %s, want errno EMFILE", g.raw)
+	}
+}
+
+// Two full workers: Node's primary passes the connection between them at full speed.
+func TestRefusedConnectionDoesNotCircle(t *testing.T) {
+	p, _ := newPrimary(t, true)
+	a, b := attachPeer(t, p, nil, nil), attachPeer(t, p, nil, nil)
+	addr := a.listen(anyPort).addr()
+	b.listen(anyPort)
+	conns := dial(t, addr, 3)
+	offers := 0
+	for end := time.Now().Add(time.Second); time.Now().Before(end); {
+		for _, x := range []*peer{a, b} {
+			for g := x.take(10 * time.Millisecond); g != nil; g = x.take(0) {
+				offers++
+				x.reply(g, false)
+			}
+		}
+	}
+	if offers < 4 || offers > 60 {
+		t.Errorf("%d offers of refused connections in a second, want a few", offers)
+	}
+	for taken := 0; taken < len(conns); {
+		for _, x := range []*peer{a, b} {
+			if g := x.take(10 * time.Millisecond); g != nil {
+				x.reply(g, true)
+				taken++
+			}
+		}
+	}
+	for _, c := range conns {
+		if err := greeted(c); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDeadWorkersConnectionsGoToOthers(t *testing.T) {
+	p, _ := newPrimary(t, true)
+	a, b := attachPeer(t, p, nil, nil), attachPeer(t, p, nil, nil)
+	addr := a.listen(anyPort).addr()
+	b.listen(anyPort)
+	conns := dial(t, addr, 2)
+	ga, gb := a.take(5*time.Second), b.take(5*time.Second)
+	if ga == nil || gb == nil {
+		t.Fatal("connections were not spread")
+	}
+	a.hangUp()
+	b.reply(gb, true)
+	g := b.take(5 * time.Second)
+	if g == nil {
+		t.Fatal("the dead worker's connection did not go to the other")
+	}
+	b.reply(g, true)
+	for _, c := range conns {
+		if err := greeted(c); err != nil {
+			t.Error(err)
+		}
+	}
+	a.ev.kind(Disconnected)
+
+	// The last one dies as well: its connection and new ones wait for a successor.
+	more := dial(t, addr, 2)
+	if b.take(5*time.Second) == nil {
+		t.Fatal("no connection")
+	}
+	b.hangUp()
+	c := attachPeer(t, p, nil, nil)
+	c.send(`"act":"queryServer","index":0,"data":null,` + anyPort)
+	for i := 0; i < len(more); {
+		g := c.mustNext("answer or connection")
+		if g.Cmd == "NODE_CLUSTER" {
+			continue
+		}
+		c.reply(g, true)
+		i++
+	}
+	for _, conn := range more {
+		if err := greeted(conn); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDepthAdapts(t *testing.T) {
+	p, _ := newPrimary(t, true)
+	blocked, quick := attachPeer(t, p, nil, nil), attachPeer(t, p, nil, nil)
+	addr := blocked.listen(anyPort).addr()
+	quick.listen(anyPort)
+	dial(t, addr, 40)
+	if blocked.take(5*time.Second) == nil {
+		t.Fatal("no connection")
+	}
+	most := 0
+	for served := 0; served < 39; {
+		var batch []*got
+		for g := quick.take(50 * time.Millisecond); g != nil; g = quick.take(5 * time.Millisecond) {
+			batch = append(batch, g)
+		}
+		most = max(most, len(batch))
+		for _, g := range batch {
+			quick.reply(g, true)
+			served++
+		}
+		if len(batch) == 0 {
+			t.Fatalf("only %d connections came", served)
+		}
+	}
+	if g := blocked.take(50 * time.Millisecond); g != nil {
+		t.Error("a worker that does not answer got more than one connection")
+	}
+	if most > maxDepth {
+		t.Errorf("%d connections at once, want at most %d", most, maxDepth)
+	}
+	t.Logf("at most %d at once", most)
+}
+
+// A worker that answers at once gets several while connections wait.
+func TestDepthGrowsUnderLoad(t *testing.T) {
+	p, _ := newPrimary(t, true)
+	x := attachPeer(t, p, nil, nil)
+	addr := x.listen(anyPort).addr()
+	x.Rotate(false)
+	sync := make(chan bool)
+	p.loop.do(func() { close(sync) })
+	<-sync
+	dial(t, addr, 20)
+	if x.take(100*time.Millisecond) != nil {
+		t.Fatal("got a connection while out of rotation")
+	}
+	x.Rotate(true)
+	x.reply(x.take(5*time.Second), true)
+	n := 0
+	for g := x.take(100 * time.Millisecond); g != nil; g = x.take(20 * time.Millisecond) {
+		n++
+	}
+	if n != maxDepth {
+		t.Errorf("%d unacknowledged connections, want %d", n, maxDepth)
+	}
+}
