@@ -140,7 +140,7 @@ func compressFile(in *os.File, temp string, stop <-chan struct{}) (k node, err e
 	if err != nil {
 		return k, err
 	}
-	zip.ModTime = info.ModTime()
+	zip.ModTime, zip.Extra = info.ModTime(), k.extra()
 	buf := make([]byte, 64<<10)
 	for {
 		select {

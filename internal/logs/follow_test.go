@@ -102,6 +102,21 @@ func TestHistoryGoesThroughOldFiles(t *testing.T) {
 	}
 }
 
+func TestDamagedOldFileIsPassedOver(t *testing.T) {
+	path, all := oldLog(t, 300)
+	if err := os.WriteFile(path+".2.gz", []byte("no gzip at all"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := NewFollower(FollowOptions{})
+	defer f.Close()
+	if err := f.Add(Source{Path: path}, 250); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, f); !slices.Equal(got, all[100:]) {
+		t.Errorf("got %d lines, want the last 200", len(got))
+	}
+}
+
 func TestLastLines(t *testing.T) {
 	path, all := oldLog(t, 30)
 	for _, n := range []int{-1, 0, 1, 5, 10, 11, 20} {

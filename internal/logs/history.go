@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 )
@@ -45,54 +46,70 @@ func (s segment) length() int64 {
 	return int64(binary.LittleEndian.Uint32(size[:]))
 }
 
+// original returns which file a compressed one was made from.
+func (s segment) original() (node, bool) {
+	zip, err := gzip.NewReader(io.NewSectionReader(s.file, 0, s.info.Size()))
+	if err != nil {
+		return node{}, false
+	}
+	return nodeFromExtra(zip.Extra)
+}
+
 // history opens the files that hold the last n lines of a log, oldest first; the
 // last one is the present file, if there is one. A negative n means all.
 func history(path string, n int) (list []segment, err error) {
-	defer func() {
-		if err != nil {
-			closeSegments(list)
-			list = nil
+	for range 10 { // rotations between two tries are as many as bad luck allows
+		if list, err = tryHistory(path, n); err == nil {
+			break
 		}
-		slices.Reverse(list)
-		for i := range list {
-			list[i].live = list[i].info.Size()
+		closeSegments(list)
+		if list = nil; !errors.Is(err, errShifted) && !errors.Is(err, fs.ErrNotExist) {
+			break
 		}
-	}()
+	}
+	slices.Reverse(list)
+	for i := range list {
+		list[i].live = list[i].info.Size()
+	}
+	return list, err
+}
+
+// tryHistory returns the files newest first. Errors: errShifted or fs.ErrNotExist
+// if the log was rotated or compressed meanwhile.
+func tryHistory(path string, n int) (list []segment, err error) {
+	old, err := listRotated(path)
+	if err != nil {
+		return nil, err
+	}
 	current, err := openSegment(rotated{name: path})
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
-		return nil, err
-	default:
-		left, err := current.last(n)
-		list = append(list, current)
-		if n = left; err != nil {
+	case err == nil:
+		n, err = current.last(n)
+		if list = append(list, current); err != nil {
 			return list, err
 		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
 	}
-	if n == 0 {
-		return list, nil
-	}
-	old, err := listRotated(path)
 	for _, r := range old {
 		if n == 0 {
 			break
 		}
 		s, err := openSegment(r)
 		if err != nil {
-			continue // removed or renamed at this moment
-		}
-		if slices.ContainsFunc(list, func(t segment) bool { return os.SameFile(s.info, t.info) }) {
-			_ = s.file.Close() // rotated at this moment
-			continue
-		}
-		left, err := s.last(n)
-		list = append(list, s)
-		if n = left; err != nil {
 			return list, err
 		}
+		left, err := s.last(n)
+		if err != nil {
+			closeSegments([]segment{s})
+			continue // damaged: the others can be read
+		}
+		n, list = left, append(list, s)
 	}
-	return list, err
+	if len(list) < 2 {
+		return list, nil // one file is as it was when it was opened
+	}
+	return list, unshifted(path, current, old)
 }
 
 func closeSegments(list []segment) {

@@ -25,9 +25,6 @@ const (
 	maxSlots     = (sinkOffset - slotOffset) / slotBytes
 )
 
-// node identifies a file whatever its name.
-type node struct{ dev, ino uint64 }
-
 // journal remembers, beyond a kill, which pipe wrote last to each file (one slot
 // per file) and what one burst that takes several steps is about to do (the
 // intent). A nil journal remembers nothing.

@@ -113,8 +113,8 @@ func TestRecoverBringsFilesToWhatHasLeftThePipe(t *testing.T) {
 			path := filepath.Join(dir, "journal")
 			j := testJournal(t, path)
 			j.begin(&intent{raw: len(block), commit: 0, steps: []step{
-				{path: own, node: nodeOf(t, own), size: 7},
-				{path: all, node: nodeOf(t, all), size: 4, time: true},
+				{path: own, node: nodeAt(t, own), size: 7},
+				{path: all, node: nodeAt(t, all), size: 4, time: true},
 			}})
 			_ = unix.Close(j.fd)
 			_ = unix.Close(testJournal(t, path).fd)
@@ -136,7 +136,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func nodeOf(t testing.TB, path string) node {
+func nodeAt(t testing.TB, path string) node {
 	t.Helper()
 	var st unix.Stat_t
 	must(t, unix.Stat(path, &st))

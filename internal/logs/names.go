@@ -70,6 +70,30 @@ func listRotated(path string) ([]rotated, error) {
 	return list, nil
 }
 
+// errShifted says that a log was rotated while its files were being opened.
+var errShifted = errors.New("rotated meanwhile")
+
+// unshifted says, by its error, whether names have changed since old was listed
+// and then current opened. A rotation ends with a new present file, and one that
+// is going on leaves a gap in the numbers.
+func unshifted(path string, current segment, old []rotated) error {
+	now, err := listRotated(path)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(now, old) {
+		return errShifted
+	}
+	if current.file == nil {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err == nil && !os.SameFile(info, current.info) {
+		err = errShifted
+	}
+	return err
+}
+
 // shift moves the old files of a log up by one, so that there is none with the
 // number 1, and removes those that would have a number above keep.
 func shift(path string, keep int) error {

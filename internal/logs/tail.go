@@ -252,23 +252,23 @@ func (t *tail) begin(s segment) {
 // successors opens the files that came after the one that has been read, oldest
 // first.
 func (t *tail) successors() []segment {
-	// Names shift while they are looked at: try again if that has happened.
-	for range 5 {
-		list, skipped, err := t.since()
-		if err != nil {
-			closeSegments(list)
-			continue
-		}
-		t.skipped = skipped
-		slices.Reverse(list)
-		return list
+	list, skipped, err := t.since()
+	if err != nil {
+		closeSegments(list)
+		return nil // the next look comes soon
 	}
-	return nil
+	if skipped < 0 {
+		t.skipped = skipped
+	} else if t.skipped >= 0 {
+		t.skipped += skipped
+	}
+	slices.Reverse(list)
+	return list
 }
 
 // since opens the files that came after the one that has been read, newest first,
 // as far as they are within maxLag. It returns how many bytes the others have, -1
-// if there may be more that have been removed.
+// if there may be more that have been removed. Errors: errShifted.
 func (t *tail) since() (list []segment, skipped int64, err error) {
 	old, err := listRotated(t.path)
 	if err != nil {
@@ -299,6 +299,9 @@ func (t *tail) since() (list []segment, skipped int64, err error) {
 			list, complete = list[:len(list)-1], true
 		}
 	}
+	if err := unshifted(t.path, current, old); err != nil {
+		return list, 0, err
+	}
 	behind, keep := current.length(), 1
 	for keep < len(list) && behind+list[keep].length() <= t.maxLag {
 		behind += list[keep].length()
@@ -308,22 +311,27 @@ func (t *tail) since() (list []segment, skipped int64, err error) {
 		skipped += s.length()
 	}
 	closeSegments(list[keep:])
-	list = list[:keep]
 	if !complete && len(old) > 0 {
 		skipped = -1
 	}
-	info, err := os.Stat(t.path)
-	if err == nil && !os.SameFile(info, current.info) {
-		err = errors.New("rotated meanwhile")
-	}
-	return list, skipped, err
+	return list[:keep], skipped, nil
 }
 
 // isOpen says whether s is the file that is open, perhaps compressed since: then
-// it has the time of the last change of its original.
+// it says which node it was, and has the time of its last change.
 func (t *tail) isOpen(s segment) bool {
-	return os.SameFile(s.info, t.open.info) || s.gzip && !t.open.gzip &&
-		s.info.ModTime().Equal(t.open.info.ModTime()) && s.length() == t.open.info.Size()%(1<<32)
+	if !s.gzip || t.open.gzip {
+		return os.SameFile(s.info, t.open.info)
+	}
+	if !s.info.ModTime().Equal(t.open.info.ModTime()) {
+		return false
+	}
+	mine, known := nodeOf(t.open.info)
+	was, told := s.original()
+	if known && told {
+		return mine == was
+	}
+	return s.length() == t.open.info.Size()%(1<<32)
 }
 
 func (t *tail) close() error {
