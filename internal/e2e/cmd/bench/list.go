@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strconv"
 	"time"
 
@@ -32,7 +33,27 @@ func timed(ctx context.Context, box *sandbox.Sandbox, args ...string) (time.Dura
 }
 
 func measureList(ctx context.Context, b *bench) error {
-	return errors.Join(listAmong(ctx, b, 100, 8, true), listAmong(ctx, b, 500, 10, false))
+	return errors.Join(nothing(ctx, b), listAmong(ctx, b, 100, 8, true), listAmong(ctx, b, 500, 10, false))
+}
+
+// nothing is what a process costs here that does nothing: the floor of all rows.
+func nothing(ctx context.Context, b *bench) error {
+	var took, version []time.Duration
+	for range 30 {
+		for _, c := range []struct {
+			to   *[]time.Duration
+			argv []string
+		}{{&took, []string{"true"}}, {&version, []string{b.pace, "version"}}} {
+			begun := time.Now()
+			if err := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...).Run(); err != nil {
+				return err
+			}
+			*c.to = append(*c.to, time.Since(begun))
+		}
+	}
+	b.table.info("for comparison: true, "+spread(took), figure(ms(median(took)))+" ms")
+	b.table.info("for comparison: pace version, which asks no daemon, "+spread(version), figure(ms(median(version)))+" ms")
+	return nil
 }
 
 func listAmong(ctx context.Context, b *bench, n int, limit float64, others bool) (err error) {
@@ -56,7 +77,7 @@ func listAmong(ctx context.Context, b *bench, n int, limit float64, others bool)
 		}
 		took = append(took, d)
 	}
-	b.table.atMost(fmt.Sprintf("pace list, %d processes, median of %d", n, len(took)), ms(median(took)), limit, "ms")
+	b.table.atMost(fmt.Sprintf("pace list, %d processes, %s", n, spread(took)), ms(median(took)), limit, "ms")
 	if others {
 		return oneAmong(ctx, b, box, n)
 	}
@@ -82,7 +103,7 @@ func oneAmong(ctx context.Context, b *bench, box *sandbox.Sandbox, n int) error 
 		}
 	}
 	for i, args := range commands {
-		what := fmt.Sprintf("pace %s of one sleep among %d, median of %d", args[0], n, len(took[i]))
+		what := fmt.Sprintf("pace %s of one sleep among %d, %s", args[0], n, spread(took[i]))
 		if args[0] == "delete" {
 			b.table.info(what, figure(ms(median(took[i])))+" ms")
 			continue

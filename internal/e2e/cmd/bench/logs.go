@@ -29,27 +29,34 @@ func (f flood) rate() float64 { return floodLines * lineLength / 1e6 / f.took.Se
 func (f flood) perGB() float64 { return f.cpu.Seconds() / (floodLines * lineLength / 1e9) }
 
 func measureLogs(ctx context.Context, b *bench) error {
-	for _, writers := range []int{1, 10} {
-		if err := measureWriters(ctx, b, writers); err != nil {
-			return err
+	for _, style := range []string{plain, fast} {
+		for _, writers := range []int{1, 10} {
+			if err := measureWriters(ctx, b, style, writers); err != nil {
+				return err
+			}
 		}
 	}
+	r, err := b.paceFlood(ctx, fast, 1, true)
+	if err != nil {
+		return err
+	}
+	b.table.info("CPU to compress what stays of one, 100 MB, afterwards", figure(r.after.Seconds())+" s")
 	return nil
 }
 
-func measureWriters(ctx context.Context, b *bench, writers int) error {
-	const rounds = 5
+func measureWriters(ctx context.Context, b *bench, style string, writers int) error {
+	const rounds = 3
 	var rotated, whole, piped, ratio, wholeRatio, cpu, wholeCPU []float64
 	for range rounds {
-		p, err := b.pipeFlood(ctx, writers)
+		p, err := b.pipeFlood(ctx, style, writers)
 		if err != nil {
 			return err
 		}
-		r, err := b.paceFlood(ctx, writers, false)
+		r, err := b.paceFlood(ctx, style, writers, false)
 		if err != nil {
 			return err
 		}
-		w, err := b.paceFlood(ctx, writers, false, "--log-max-size", "off")
+		w, err := b.paceFlood(ctx, style, writers, false, "--log-max-size", "off")
 		if err != nil {
 			return err
 		}
@@ -57,9 +64,9 @@ func measureWriters(ctx context.Context, b *bench, writers int) error {
 		ratio, wholeRatio = append(ratio, r.rate()/p.rate()), append(wholeRatio, w.rate()/p.rate())
 		cpu, wholeCPU = append(cpu, r.perGB()), append(wholeCPU, w.perGB())
 	}
-	title := fmt.Sprintf("%d writers", writers)
+	title := fmt.Sprintf("%d %s writers", writers, style)
 	if writers == 1 {
-		title = "1 writer"
+		title = "1 " + style + " writer"
 	}
 	b.table.info(fmt.Sprintf("%s | cat > file, median of %d", title, rounds), figure(median(piped))+" MB/s")
 	b.table.info(title+", pace, rotating as by default", figure(median(rotated))+" MB/s")
@@ -68,14 +75,6 @@ func measureWriters(ctx context.Context, b *bench, writers int) error {
 	b.table.info(title+", pace --log-max-size off", figure(median(whole))+" MB/s")
 	b.table.atLeast("  of what cat does", median(wholeRatio), 0.8, "")
 	b.table.atMost("  CPU of keeper and daemon", median(wholeCPU), 0.6, "s/GB")
-	if writers > 1 {
-		return nil
-	}
-	r, err := b.paceFlood(ctx, writers, true)
-	if err != nil {
-		return err
-	}
-	b.table.info("  CPU to compress what stays of it, 100 MB, afterwards", figure(r.after.Seconds())+" s")
 	return nil
 }
 
@@ -138,7 +137,7 @@ func (g *gate) close() error {
 
 // paceFlood has the writers' output written by pace. It is over when the last
 // line of each stands in its file. What stands there is checked then.
-func (b *bench) paceFlood(ctx context.Context, writers int, settle bool, options ...string) (f flood, err error) {
+func (b *bench) paceFlood(ctx context.Context, style string, writers int, settle bool, options ...string) (f flood, err error) {
 	box, err := sandbox.New(b.pace)
 	if err != nil {
 		return f, err
@@ -153,7 +152,7 @@ func (b *bench) paceFlood(ctx context.Context, writers int, settle bool, options
 	args := append([]string{
 		"start", b.exe, "--name", "w", "--interpreter", "none", "-x", "-i", strconv.Itoa(writers), "--no-autorestart",
 	}, options...)
-	if _, err := box.Pace(ctx, append(args, "--", writerWord, g.path, "w", strconv.Itoa(lines))...); err != nil {
+	if _, err := box.Pace(ctx, append(args, "--", writerWord, g.path, style, strconv.Itoa(lines))...); err != nil {
 		return f, err
 	}
 	if err := g.wait(writers); err != nil {
@@ -174,7 +173,7 @@ func (b *bench) paceFlood(ctx context.Context, writers int, settle bool, options
 	if err := g.open(); err != nil {
 		return f, err
 	}
-	last := string(numbered("w", lines-1))
+	last := string(numbered(lines - 1))
 	for _, in := range list {
 		wait, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := proc.Poll(wait, time.Millisecond, func() (bool, error) { return endsWith(in.Env.OutFile, last) })
@@ -236,7 +235,7 @@ func settled(ctx context.Context, box *sandbox.Sandbox) (time.Duration, error) {
 }
 
 // pipeFlood has it written by cat, one for each writer.
-func (b *bench) pipeFlood(ctx context.Context, writers int) (f flood, err error) {
+func (b *bench) pipeFlood(ctx context.Context, style string, writers int) (f flood, err error) {
 	dir, err := os.MkdirTemp("", "pace-")
 	if err != nil {
 		return f, err
@@ -251,8 +250,8 @@ func (b *bench) pipeFlood(ctx context.Context, writers int) (f flood, err error)
 	var all []*exec.Cmd
 	for n := range writers {
 		// The words are arguments, as a path may hold anything.
-		sh := exec.CommandContext(ctx, "sh", "-c", `"$0" "$1" "$2" w "$3" | cat >"$4"`,
-			b.exe, writerWord, g.path, lines, filepath.Join(dir, strconv.Itoa(n)))
+		sh := exec.CommandContext(ctx, "sh", "-c", `"$0" "$1" "$2" "$3" "$4" | cat >"$5"`,
+			b.exe, writerWord, g.path, style, lines, filepath.Join(dir, strconv.Itoa(n)))
 		if err := sh.Start(); err != nil {
 			return f, err
 		}

@@ -35,7 +35,7 @@ func (t *table) machine(ctx context.Context, pace string) {
 	}
 	t.say("%d cores, kernel %s, load %s, pace %s, node %s, %s",
 		runtime.NumCPU(), kernel, loadAverage(), output(ctx, pace, "version"), output(ctx, "node", "--version"), runtime.Version())
-	t.say("\n%-62s %18s %12s", "", "measured", "target")
+	t.say("\n%-72s %18s %12s", "", "measured", "target")
 }
 
 // part begins a group. The load tells how much the machine was somebody else's.
@@ -49,11 +49,11 @@ func (t *table) row(what, measured, target string, ok bool) {
 		t.missed++
 		verdict = "missed"
 	}
-	t.say("  %-60s %18s %12s  %s", what, measured, target, verdict)
+	t.say("  %-70s %18s %12s  %s", what, measured, target, verdict)
 }
 
 // info is a row without a target.
-func (t *table) info(what, measured string) { t.say("  %-60s %18s", what, measured) }
+func (t *table) info(what, measured string) { t.say("  %-70s %18s", what, measured) }
 
 func (t *table) atMost(what string, value, limit float64, unit string) {
 	t.row(what, figure(value)+" "+unit, "<= "+figure(limit), value <= limit)
@@ -89,6 +89,12 @@ func median[T float64 | time.Duration](list []T) T {
 		return 0
 	}
 	return list[len(list)/2]
+}
+
+// spread says what the median is of, and the fastest: where they differ much the
+// machine had something else to do.
+func spread(list []time.Duration) string {
+	return fmt.Sprintf("median of %d (best %s)", len(list), figure(ms(slices.Min(list))))
 }
 
 func loadAverage() string {

@@ -100,7 +100,7 @@ func verifyLines(r io.Reader, next int) (int, error) {
 					return 0, fmt.Errorf("torn line %.200q: %w", line, err)
 				}
 			}
-			want = numbered("w", next)
+			want = numbered(next)
 		}
 		if !bytes.Equal(line, want) {
 			return 0, fmt.Errorf("line %.200q, want %q", line, want)

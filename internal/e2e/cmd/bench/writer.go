@@ -10,8 +10,14 @@ import (
 	"time"
 )
 
-// writerWord makes this program play the writer: bench __write SOCKET NAME LINES.
+// writerWord makes this program play the writer: bench __write SOCKET STYLE LINES.
 const writerWord = "__write"
+
+// The styles of a writer.
+const (
+	fast  = "fast"  // as fast as memory is, in blocks of 64 KiB: what no program with work to do is
+	plain = "plain" // formats each line and writes blocks of 4 KiB, as C's stdio does
+)
 
 // lineLength is the length of a writer's line, with its newline.
 const lineLength = 100
@@ -28,7 +34,7 @@ func runWriter(args []string, stdout, stderr io.Writer) int {
 
 func writer(args []string, stdout io.Writer) error {
 	if len(args) != 3 {
-		return errors.New("the writer wants a socket, a name and a number of lines")
+		return errors.New("the writer wants a socket, a style and a number of lines")
 	}
 	lines, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -42,8 +48,17 @@ func writer(args []string, stdout io.Writer) error {
 	if _, err := io.ReadFull(gate, make([]byte, 1)); err != nil {
 		return err
 	}
+	if args[1] == plain {
+		w := bufio.NewWriterSize(stdout, 4<<10)
+		for n := range lines {
+			if _, err := fmt.Fprintf(w, "%s%0*d\n", words, digits, n); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	}
 	w := bufio.NewWriterSize(stdout, 64<<10)
-	line := numbered(args[1], 0)
+	line := numbered(0)
 	for range lines {
 		if _, err := w.Write(line); err != nil {
 			return err
@@ -53,16 +68,15 @@ func writer(args []string, stdout io.Writer) error {
 	return w.Flush()
 }
 
+// words are what all lines have in common.
+const words = "GET /customers/4711/orders 200: the quick brown fox jumps over the lazy dog, and again. "
+
 // digits is where a line's number is, from its end: in front of a newline.
-const digits = 12
+const digits = lineLength - 1 - len(words)
 
 // numbered is the nth line of a writer. The number is its last word.
-func numbered(name string, n int) []byte {
-	line := fmt.Appendf(make([]byte, 0, lineLength), "%s: the quick brown fox jumps over the lazy dog", name)
-	for len(line) < lineLength-digits-1 {
-		line = append(line, '.')
-	}
-	return fmt.Appendf(line[:lineLength-digits-1], "%0*d\n", digits, n)
+func numbered(n int) []byte {
+	return fmt.Appendf(make([]byte, 0, lineLength), "%s%0*d\n", words, digits, n)
 }
 
 // count adds one to the number in a line, much faster than writing it anew.
