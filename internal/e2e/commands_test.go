@@ -305,10 +305,12 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case "restarts":
 		need(ts, args, 3, "waitfor restarts ID N")
+		n, err := strconv.Atoi(args[2])
+		ts.Check(err)
 		poll(func() bool {
 			for _, in := range instances(ts) {
 				last = fmt.Sprintf("%+v", in)
-				if strconv.Itoa(in.ID) == args[1] && strconv.Itoa(in.Env.Restarts) == args[2] && in.PID != 0 {
+				if strconv.Itoa(in.ID) == args[1] && in.Env.Restarts >= n && in.PID != 0 {
 					return true
 				}
 			}
@@ -349,7 +351,7 @@ func cmdScrub(ts *testscript.TestScript, _ bool, args []string) {
 		{ts.Getenv("WORK"), "$WORK"},
 		{ts.Getenv("EXAMPLES"), "$EXAMPLES"},
 		{ts.Getenv("NODE"), "$NODE"},
-		{filepath.Dir(ts.Getenv("NODE")), "$NODEDIR"},
+		{programs(ts), "$PROGRAMS"},
 	} {
 		text = strings.ReplaceAll(text, r.old, r.new)
 	}
@@ -370,6 +372,13 @@ func cmdScrub(ts *testscript.TestScript, _ bool, args []string) {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.with)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
+}
+
+// programs is the folder of the helper programs.
+func programs(ts *testscript.TestScript) string {
+	file, err := exec.LookPath("sleeper")
+	ts.Check(err)
+	return filepath.Dir(file)
 }
 
 // pty WIDTH PROGRAM ARGS...: runs it on a terminal of this width and prints what that shows.

@@ -96,9 +96,10 @@ func buildPace(file, v string) error {
 // daemon would otherwise only stand in a file.
 var trouble = regexp.MustCompile(`(?m)^(panic: |fatal error: |WARNING: DATA RACE|goroutine \d+ \[)`)
 
-// environment is what every pace under test gets beyond its home.
+// environment is what every pace under test gets beyond its home. The race
+// detector would else make each process sleep for a second at its end.
 func environment(dir string) []string {
-	env := []string{"GORACE=halt_on_error=0 exitcode=66 log_path=" + filepath.Join(dir, "race"), "GOTRACEBACK=all"}
+	env := []string{"GORACE=atexit_sleep_ms=0 exitcode=66 log_path=" + filepath.Join(dir, "race"), "GOTRACEBACK=all"}
 	if cover := os.Getenv("PACE_COVER"); cover != "" {
 		env = append(env, "GOCOVERDIR="+cover)
 	}

@@ -85,7 +85,7 @@ func (s *service) during(c load.Config, enough int, act func()) load.Result {
 	}
 	wait(c.Clients * 2)
 	act()
-	wait(max(0, enough-len(done)))
+	wait(enough - c.Clients*2)
 	cancel()
 	return <-result
 }

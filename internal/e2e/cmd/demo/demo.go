@@ -237,7 +237,13 @@ func (d *demo) killWorker(ctx context.Context) error {
 		return back.PID != victim.PID && back.PID != 0 && back.Env.Status == "online", nil
 	})
 	took := time.Since(begun)
-	if err := errors.Join(err, d.pace(ctx, "list")); err != nil {
+	if err != nil {
+		return err
+	}
+	if err := d.pace(ctx, "wait", d.name, "ready"); err != nil {
+		return err
+	}
+	if err := d.pace(ctx, "list"); err != nil {
 		return err
 	}
 	d.claim(back.ID == victim.ID && back.Env.Restarts == victim.Env.Restarts+1,
