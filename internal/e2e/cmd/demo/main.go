@@ -38,8 +38,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := show(ctx, s, *pace, *script)
 	switch {
 	case ctx.Err() != nil:
-		err = errors.Join(errors.New("interrupted; everything it started has been removed"), ctx.Err())
-		complain(stderr, err)
+		complain(stderr, errors.New("interrupted; what it had started is removed"))
+		err = ctx.Err()
 	case err != nil:
 		complain(stderr, err)
 	}
