@@ -38,7 +38,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	err := show(ctx, s, *pace, *script)
 	switch {
 	case ctx.Err() != nil:
-		complain(stderr, errors.New("interrupted; what it had started is removed"))
+		complain(stderr, errors.New("interrupted"))
 		err = ctx.Err()
 	case err != nil:
 		complain(stderr, err)
@@ -47,12 +47,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // show makes the stage, plays the scenes and clears up.
-func show(ctx context.Context, s *screen, pace, script string) (err error) {
+func show(ctx context.Context, s *screen, pace, script string) error {
 	d, err := newDemo(s, pace, script)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.clear(ctx)) }()
+	defer func() {
+		if clearErr := d.clear(ctx); clearErr != nil {
+			s.claim(false, "what the demo started can be removed: %v", clearErr)
+		}
+	}()
 	for _, scene := range []struct {
 		title string
 		play  func(context.Context) error
