@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"paceline/internal/e2e/load"
 )
 
-// reloadRequests is the least that each case is asked.
-const reloadRequests = 50_000
+// What each case is asked at least.
+const (
+	reloadRequests = 50_000
+	reloads        = 10
+)
 
 func measureReload(ctx context.Context, b *bench) error {
 	for _, script := range []string{"graceful.js", "server.js"} {
@@ -35,26 +39,24 @@ func reloadCase(ctx context.Context, b *bench, script string, keep bool) (err er
 	if script == "graceful.js" {
 		path = "/?ms=2" // a handler that waits a little
 	}
+	during, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var r load.Result
+	var made atomic.Int64
 	var wg sync.WaitGroup
-	done := make(chan struct{})
 	wg.Go(func() {
-		defer close(done)
-		r = load.Run(ctx, load.Config{Addr: a.port.Addr(), Path: path, KeepAlive: keep, Requests: reloadRequests})
+		r = load.Run(during, load.Config{
+			Addr: a.port.Addr(), Path: path, KeepAlive: keep,
+			Each: func(load.Request) { made.Add(1) },
+		})
 	})
-	reloads := 0
-	for running := true; running && err == nil; {
-		_, err = a.box.Pace(ctx, "reload", a.name)
-		if err == nil {
-			reloads++
+	n := 0
+	for ; err == nil && (n < reloads || made.Load() < reloadRequests); n++ {
+		if _, err = a.box.Pace(ctx, "reload", a.name); err == nil {
 			err = pause(ctx, 100*time.Millisecond)
 		}
-		select {
-		case <-done:
-			running = false
-		default:
-		}
 	}
+	cancel()
 	wg.Wait()
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func reloadCase(ctx context.Context, b *bench, script string, keep bool) (err er
 	if keep {
 		connections = "keep-alive"
 	}
-	b.failures(fmt.Sprintf("%s, %s, %d reloads, p99 %s ms", script, connections, reloads, figure(ms(r.Quantile(0.99)))), r)
+	b.failures(fmt.Sprintf("%s, %s, %d reloads, p99 %s ms", script, connections, n, figure(ms(r.Quantile(0.99)))), r)
 	return nil
 }
 

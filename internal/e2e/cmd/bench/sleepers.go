@@ -35,7 +35,7 @@ func measureSleepers(ctx context.Context, b *bench) (err error) {
 		}
 		deletes = append(deletes, d)
 	}
-	b.table.atMost(fmt.Sprintf("pace start sleep -i %d, median of %d", n, rounds), median(starts).Seconds(), 0.8, "s")
-	b.table.atMost(fmt.Sprintf("pace delete of the %d, median of %d", n, rounds), median(deletes).Seconds(), 0.5, "s")
+	b.table.atMost(fmt.Sprintf("pace start sleep -i %d, %s", n, spread(starts)), median(starts).Seconds(), 0.8, "s")
+	b.table.atMost(fmt.Sprintf("pace delete of the %d, %s", n, spread(deletes)), median(deletes).Seconds(), 0.5, "s")
 	return nil
 }

@@ -94,7 +94,7 @@ func median[T float64 | time.Duration](list []T) T {
 // spread says what the median is of, and the fastest: where they differ much the
 // machine had something else to do.
 func spread(list []time.Duration) string {
-	return fmt.Sprintf("median of %d (best %s)", len(list), figure(ms(slices.Min(list))))
+	return fmt.Sprintf("median of %d (best %s ms)", len(list), figure(ms(slices.Min(list))))
 }
 
 func loadAverage() string {
