@@ -1,6 +1,8 @@
 package nodeipc
 
 import (
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -189,5 +191,36 @@ func TestDepthGrowsUnderLoad(t *testing.T) {
 	}
 	if n != maxDepth {
 		t.Errorf("%d unacknowledged connections, want %d", n, maxDepth)
+	}
+}
+
+// While a worker blocks its event loop the other one serves; only what the blocked one had been
+// given already waits with it.
+func TestBlockedWorkerDelaysFew(t *testing.T) {
+	a := newApp(t, true, launch{node: anyNode(t), args: []string{"testdata/server.js"}})
+	a.forkN(2)
+	url := "http://" + a.addr()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, _ = get(client(t, false), url+"/block?ms=2000")
+	})
+	c := client(t, false)
+	var slow atomic.Int64
+	for range 100 {
+		wg.Go(func() {
+			began := time.Now()
+			if _, err := get(c, url); err != nil {
+				t.Error(err)
+			}
+			if time.Since(began) > 500*time.Millisecond {
+				slow.Add(1)
+			}
+		})
+		time.Sleep(10 * time.Millisecond)
+	}
+	wg.Wait()
+	t.Logf("%d of 100 requests waited", slow.Load())
+	if slow.Load() > 3 {
+		t.Errorf("%d of 100 requests waited for the blocked worker, want 3 at most", slow.Load())
 	}
 }

@@ -70,9 +70,7 @@
   }
 
   // A first GOAWAY names no stream as the last one. When the client has seen it, which the pong
-  // tells, no stream can be on its way any more, and closing refuses nothing. Node 18 stops reading
-  // after any GOAWAY once no stream is open, so there the one that names the last stream has to do:
-  // clients know that later ones may be repeated.
+  // tells, no stream can be on its way any more, and closing refuses nothing.
   function farewell(session) {
     if (session.closed || session.destroyed) return;
     const close = session.close;
@@ -87,10 +85,26 @@
     session.close = (callback) => {
       if (typeof callback === 'function') session.once('close', callback);
     };
-    if (parseInt(process.versions.node, 10) < 20) return end();
+    if (parseInt(process.versions.node, 10) < 20) return farewell18(session, end);
     session.goaway(0, 2 ** 31 - 1);
     if (!session.ping(end)) end();
-    setTimeout(end, 1000).unref();
+    setTimeout(end, 5000).unref(); // a client that is gone
+  }
+
+  // Node 18 reads nothing after a GOAWAY once no stream is open, so there the one that names the
+  // last stream has to do: clients know that later ones may be repeated. And it closes with answers
+  // unsent, so it has to have been quiet for some time before.
+  function farewell18(session, end) {
+    session.goaway();
+    let quiet = 0;
+    const timer = setInterval(() => {
+      const state = session[symbolOf(session, 'state')];
+      quiet = state && state.streams.size > 0 ? 0 : quiet + 1;
+      if (quiet < 3 && !session.destroyed) return;
+      clearInterval(timer);
+      end();
+    }, 50);
+    timer.unref();
   }
 
   // spare keeps idle connections of a server from being cut while they may be used once more.
