@@ -38,6 +38,10 @@ func playProgram() error {
 	return fmt.Errorf("no program %q", os.Args[2])
 }
 
+// standardSignals are those below the real-time ones: what runs the tests may have
+// had its reasons to ignore some of the latter, and that is handed down.
+const standardSignals = 1<<31 - 1
+
 // playState prints what a process inherits.
 func playState() error {
 	sid, err := unix.Getsid(0)
@@ -60,7 +64,12 @@ func playState() error {
 	var signals []string
 	for line := range strings.Lines(string(status)) {
 		if strings.HasPrefix(line, "SigIgn:") || strings.HasPrefix(line, "SigBlk:") {
-			signals = append(signals, strings.Join(strings.Fields(line), ""))
+			name, text, _ := strings.Cut(line, ":")
+			set, err := strconv.ParseUint(strings.TrimSpace(text), 16, 64)
+			if err != nil {
+				return err
+			}
+			signals = append(signals, fmt.Sprintf("%s:%016x", name, set&standardSignals))
 		}
 	}
 	fmt.Printf("session=%t dir=%s umask=%04o stdin=%s key=%s uid=%d gid=%d signals=%v\n",

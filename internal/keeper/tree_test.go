@@ -173,6 +173,10 @@ func TestUnknownOrphanIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = unix.Kill(orphan, unix.SIGKILL) })
+		w.eventually("the orphan has become what it stays", func() bool {
+			name, err := os.ReadFile(procPath(orphan, "comm"))
+			return err == nil && string(name) == "sleep\n"
+		})
 		if err := c.Signal("parent", unix.SIGKILL, Leader); err != nil {
 			t.Fatal(err)
 		}
