@@ -336,7 +336,7 @@ func TestReloadLosesNothingTLS(t *testing.T) {
 		}
 		old := serve()
 		l := startPlain("127.0.0.1:"+port, &tls.Config{InsecureSkipVerify: true}, 8, 1)
-		for range 2 {
+		for range drainRounds() {
 			next := serve()
 			retire(t, DrainOptions{Signal: "SIGINT"}, old)
 			old = next
@@ -354,5 +354,5 @@ func drainRounds() int {
 	if n, err := strconv.Atoi(os.Getenv("PACELINE_DRAIN_ROUNDS")); err == nil {
 		return n
 	}
-	return 2
+	return 1
 }

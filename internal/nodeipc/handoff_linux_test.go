@@ -179,19 +179,34 @@ func TestDepthGrowsUnderLoad(t *testing.T) {
 	sync := make(chan bool)
 	p.loop.do(func() { close(sync) })
 	<-sync
-	dial(t, addr, 20)
+	dial(t, addr, 200)
 	if x.take(100*time.Millisecond) != nil {
 		t.Fatal("got a connection while out of rotation")
 	}
 	x.Rotate(true)
-	x.reply(x.take(5*time.Second), true)
-	n := 0
-	for g := x.take(100 * time.Millisecond); g != nil; g = x.take(20 * time.Millisecond) {
-		n++
+	// Several tries: on a busy machine our acknowledgement may come too late to be a quick one.
+	for range 10 {
+		x.reply(x.take(5*time.Second), true)
+		n := 0
+		var batch []*got
+		for g := x.take(100 * time.Millisecond); g != nil; g = x.take(20 * time.Millisecond) {
+			batch = append(batch, g)
+			n++
+		}
+		if n == maxDepth {
+			return
+		}
+		if n > maxDepth {
+			t.Fatalf("%d unacknowledged connections, want at most %d", n, maxDepth)
+		}
+		for _, g := range batch[1:] {
+			x.reply(g, true)
+		}
+		if len(batch) > 0 {
+			x.reply(batch[0], true)
+		}
 	}
-	if n != maxDepth {
-		t.Errorf("%d unacknowledged connections, want %d", n, maxDepth)
-	}
+	t.Errorf("never %d connections at a time", maxDepth)
 }
 
 // While a worker blocks its event loop the other one serves; only what the blocked one had been
