@@ -11,7 +11,6 @@
 // - HTTP/2 sessions get a GOAWAY that still admits streams on their way, then end;
 // - if the app listens for the signal that pace will send at last, the process stays alive after
 //   its disconnect for up to `hold` ms until that signal comes: the app's cleanup runs.
-// `pace start --no-preload` does without it.
 'use strict';
 
 (() => {
