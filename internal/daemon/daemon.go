@@ -50,7 +50,7 @@ type daemon struct {
 // Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
 // stay as they are: the next daemon takes them over.
 func Run(ctx context.Context, o Options) (err error) {
-	debug.SetGCPercent(30) // little garbage, many small maps: memory counts more than collector time
+	debug.SetGCPercent(75) // less than Go's 100, as memory counts; a burst is cleaned up by sample
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{

@@ -97,6 +97,10 @@ func TestCommandLoadsThePreloadIntoNodeAlone(t *testing.T) {
 	if _, argv := command(&node, "/p.cjs"); !slices.Equal(argv, []string{"/node", "--require", "/p.cjs", "--harmony", "/a.js"}) {
 		t.Errorf("node: argv = %q", argv)
 	}
+	node.InterpreterArgs = []string{"--permission"}
+	if _, argv := command(&node, "/p.cjs"); !slices.Equal(argv, []string{"/node", "--permission", "/a.js"}) {
+		t.Errorf("node with permissions: argv = %q", argv)
+	}
 	other := app.Spec{Exec: "/a.py", Interpreter: "/python3"}
 	if _, argv := command(&other, "/p.cjs"); !slices.Equal(argv, []string{"/python3", "/a.py"}) {
 		t.Errorf("python: argv = %q", argv)

@@ -58,8 +58,16 @@ func environ(l supervisor.Launch, worker uint64) []string {
 // keep-alive clients leave during a drain.
 func command(s *app.Spec, preload string) (path string, argv []string) {
 	path, argv = s.Command()
-	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" {
+	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && !restricted(s.InterpreterArgs) {
 		argv = slices.Insert(argv, 1, "--require", preload)
 	}
 	return path, argv
+}
+
+// restricted reports whether node runs under its permission model, in which it
+// may not read the preload.
+func restricted(nodeArgs []string) bool {
+	return slices.ContainsFunc(nodeArgs, func(arg string) bool {
+		return arg == "--permission" || arg == "--experimental-permission"
+	})
 }

@@ -344,7 +344,7 @@ func (h *host) exited(e keeper.Exit) {
 	exit.OOM, exit.At = e.OOM, e.At
 	go func() { // gone waits for exitTold, so that the two stay in order
 		defer close(p.exitTold)
-		if e.Left == 0 {
+		if e.Left == 0 && e.Status.Signal() != syscall.SIGKILL { // nobody has last words then
 			patience := time.NewTimer(stderrWait)
 			defer patience.Stop()
 			select {
