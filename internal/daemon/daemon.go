@@ -245,6 +245,10 @@ func (d *daemon) slots(name string) (indexes []int) {
 // idle processes cost less than a thousandth of a core.
 const sampleEvery = 2 * time.Second
 
+// burst is how many processes must have come or gone for their garbage to be
+// worth a collection; a single restart must not find the code it needs paged out.
+const burst = 10
+
 // sampleSoon is how soon after a start they are first read, for all that start
 // together at once.
 const sampleSoon = 100 * time.Millisecond
@@ -253,7 +257,7 @@ func (d *daemon) sample() {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	defer d.host.stats.Close()
-	before, settled := -1, true
+	before, cleaned := 0, -burst // the daemon's own start is the first burst
 	var soon <-chan time.Time
 	for {
 		select {
@@ -273,10 +277,10 @@ func (d *daemon) sample() {
 		}
 		// A burst of starts leaves garbage behind, and code that is not needed soon
 		// again. Both go back to the system once it is over.
-		if now := d.host.count(); now != before {
-			before, settled = now, false
-		} else if !settled {
-			settled = true
+		now := d.host.count()
+		over := now == before
+		if before = now; over && max(now-cleaned, cleaned-now) >= burst {
+			cleaned = now
 			debug.FreeOSMemory()
 			if err := kernel.ReleaseCode(); err != nil {
 				d.log.Debug("release memory", "error", err)

@@ -117,7 +117,7 @@ const (
 // of a dozen of those.
 func (h *host) lastLines(p *process) []string {
 	path := p.files.err
-	if path == "" {
+	if path == "" || fileSize(path) == p.stderrFrom { // as a rule it wrote nothing, and a restart waits for us
 		return nil
 	}
 	lines, err := logs.LastLines(path, stderrRead)
