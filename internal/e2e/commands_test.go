@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -49,6 +50,8 @@ func commands() map[string]command {
 		"tmpfs":      cmdTmpfs,
 		"match":      cmdMatch,
 		"many":       cmdMany,
+		"memory":     cmdMemory,
+		"slowreader": cmdSlowReader,
 	}
 }
 
@@ -293,7 +296,7 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 		pattern, err := regexp.Compile("(?m)" + args[2])
 		ts.Check(err)
 		poll(func() bool {
-			text, err := os.ReadFile(ts.MkAbs(args[1]))
+			text, err := tail(ts.MkAbs(args[1]), 16<<10)
 			last = string(text[max(0, len(text)-2000):])
 			return err == nil && pattern.Match(text)
 		})
@@ -338,6 +341,63 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("waitfor %s: unknown", args[0])
 	}
+}
+
+// tail reads the end of a file.
+func tail(name string, size int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Seek(max(0, info.Size()-size), io.SeekStart)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(f)
+}
+
+// memory MEGABYTES: keeper and daemon hold less than that in memory. With the
+// race detector they need several times what they need without.
+func cmdMemory(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "memory MEGABYTES")
+	limit, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	sum := int64(0)
+	for _, name := range []string{"keeper.pid", "daemon.pid"} {
+		pid, err := proc.ReadPID(filepath.Join(stateOf(ts).home, name))
+		ts.Check(err)
+		rss, err := proc.RSS(pid)
+		ts.Check(err)
+		sum += rss
+	}
+	ts.Logf("keeper and daemon: %d MB", sum>>20)
+	if sum > limit<<20 {
+		ts.Fatalf("keeper and daemon hold %d MB, more than %d", sum>>20, limit)
+	}
+}
+
+// slowreader ARGS...: runs pace in the background with an output that nobody
+// reads, until the script ends.
+func cmdSlowReader(ts *testscript.TestScript, _ bool, args []string) {
+	s := stateOf(ts)
+	cmd := exec.Command(filepath.Join(os.Getenv(binaries), "pace"), args...)
+	cmd.Env = append(os.Environ(), sandbox.Marks(s.home)...)
+	cmd.Env = append(cmd.Env, environment(s.dir)...)
+	read, write, err := os.Pipe()
+	ts.Check(err)
+	cmd.Stdout = write
+	ts.Check(cmd.Start())
+	ts.Check(write.Close())
+	s.ends = append(s.ends, func() error {
+		err := cmd.Process.Kill()
+		_ = cmd.Wait()
+		return errors.Join(err, read.Close())
+	})
 }
 
 // scrub FROM TO: copies stdout, stderr or a file with all that differs from run

@@ -187,6 +187,7 @@ type state struct {
 	ports     []*sandbox.Port
 	loads     map[string]*running
 	mounts    []string
+	ends      []func() error // of what runs in the background
 }
 
 // clear ends the script's daemon as a user would, and then nothing may be left.
@@ -197,6 +198,9 @@ func (s *state) clear(env []string) error {
 		r.cancel()
 	}
 	var err error
+	for _, end := range s.ends {
+		err = errors.Join(err, end())
+	}
 	if _, statErr := os.Stat(s.home); statErr == nil {
 		kill := exec.CommandContext(ctx, filepath.Join(os.Getenv(binaries), "pace"), "kill")
 		kill.Env = env
