@@ -80,7 +80,7 @@ type Options struct {
 	// Notify is the descriptor of the filter. It is duplicated and made
 	// non-blocking; the caller's own stays the caller's. Required.
 	Notify *os.File
-	// Handler decides. Required.
+	// Handler decides. It is called from New on. Required.
 	Handler Handler
 	// Save is called with what the next server has to be given as Saved, once for
 	// each call that was stopped and before it is handled; it replaces what was saved

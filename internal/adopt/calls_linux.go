@@ -54,11 +54,17 @@ func (s *Server) decide(c *call) verdict {
 	if fd < 0 {
 		return pass
 	}
-	f, number, err := takeFD(c.TID, c.pid, fd)
+	raw, err := takeFD(c.TID, fd)
 	if err != nil {
 		if errors.Is(err, unix.EPERM) && c.NR != unix.SYS_SHUTDOWN && kernel.Waits(s.fd, c.ID) {
 			s.o.Log("process %d does not let us have its sockets, so its ports are not shared: %v", c.pid, err)
 		}
+		return pass
+	}
+	f, number, err := unpolled(raw)
+	_ = unix.Close(raw) // a duplicate
+	if err != nil {
+		s.o.Log("a call of process %d passes: %v", c.pid, err)
 		return pass
 	}
 	sock := &socket{file: f, fd: number}
@@ -209,6 +215,18 @@ func (s *Server) setFD(c *call, fd int) error {
 		return ErrPass
 	}
 	return kernel.SetFD(s.fd, c.ID, fd, its, closeOnExec)
+}
+
+// listening is asked first for a shutdown, which some servers do at the end of each
+// connection: that is no matter for notes and handlers.
+func listening(c *call) bool {
+	fd, err := takeFD(c.TID, int(int32(c.Args[0])))
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd) //nolint:errcheck // a duplicate
+	v, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	return err == nil && v == 1
 }
 
 // shut is shutdown(fd, how).

@@ -11,5 +11,7 @@
 // A [Server] ends with its process, the stopped calls do not: they wait for the
 // next one, which takes up also those that its predecessor had begun.
 //
-// Linux 5.14 or later on amd64 and arm64; see [Probe].
+// Linux 5.9 or later on amd64 and arm64; see [Probe]. Before 5.19 a signal makes a
+// stopped call begin again; before 6.9 a thread with descriptors of its own, which
+// hardly any program has, is taken for one of its process.
 package adopt

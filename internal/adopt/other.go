@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-var errUnsupported = fmt.Errorf("sharing the port of an unmodified program needs Linux 5.14 or later: %w", errors.ErrUnsupported)
+var errUnsupported = fmt.Errorf("sharing the port of an unmodified program needs Linux 5.9 or later: %w", errors.ErrUnsupported)
 
 // Filter fails on this system.
 func Filter() ([]byte, error) { return nil, errUnsupported }

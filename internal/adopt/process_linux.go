@@ -77,21 +77,19 @@ func closesOnExec(tid, fd int) bool {
 	return false
 }
 
-// takeFD returns a duplicate of a thread's descriptor. Errors: EBADF, EPERM, ESRCH.
-func takeFD(tid, pid, fd int) (f *os.File, number int, err error) {
-	pidfd, err := unix.PidfdOpen(tid, unix.PIDFD_THREAD) // 6.9
+// takeFD returns a duplicate of a descriptor of a thread, by its tid, or where the
+// kernel cannot do that (before 6.9) of its process, whose descriptors are as good as
+// always the same. Errors: EBADF, EPERM, ESRCH.
+func takeFD(tid, fd int) (int, error) {
+	pidfd, err := unix.PidfdOpen(tid, unix.PIDFD_THREAD)
+	if errors.Is(err, unix.EINVAL) {
+		pidfd, err = unix.PidfdOpen(readStatus(tid).pid, 0)
+	}
 	if err != nil {
-		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-			return nil, -1, err
-		}
+		return -1, err
 	}
 	defer unix.Close(pidfd) //nolint:errcheck // a pidfd
-	raw, err := unix.PidfdGetfd(pidfd, fd, 0)
-	if err != nil {
-		return nil, -1, err
-	}
-	defer unix.Close(raw) //nolint:errcheck // the program has its own, and f is another
-	return unpolled(raw)
+	return unix.PidfdGetfd(pidfd, fd, 0)
 }
 
 // unpolled returns a duplicate of a descriptor as a file that the runtime does not

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -36,6 +37,8 @@ func play(name string, args []string) error {
 		return playThreads(netip.MustParseAddrPort(args[0]))
 	case "swap":
 		return playSwap(netip.MustParseAddrPort(args[0]))
+	case "repeat": // a call, for a benchmark
+		return playRepeat(args[0], netip.MustParseAddrPort(args[1]), args[2])
 	case "supervisor":
 		return playSupervisor()
 	}
@@ -287,11 +290,31 @@ func playSwap(at netip.AddrPort) error {
 	return nil
 }
 
+func playRepeat(word string, at netip.AddrPort, times string) error {
+	n, err := strconv.Atoi(times)
+	if err != nil {
+		return err
+	}
+	fd := socketOf(unix.AF_INET, unix.SOCK_STREAM, 0)
+	nr, arg := uintptr(unix.SYS_LISTEN), uintptr(5)
+	if word == "shutdown" {
+		nr, arg = unix.SYS_SHUTDOWN, unix.SHUT_RDWR
+	} else if err := unix.Bind(int(fd), &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}); err != nil {
+		return err
+	}
+	begin := time.Now()
+	for range n {
+		raw(nr, fd, arg, 0)
+	}
+	say("%v each", time.Since(begin)/time.Duration(n))
+	return nil
+}
+
 // playSupervisor is a server on descriptor 3 that saves to descriptor 4, says when
 // its handler is called, and never answers.
 func playSupervisor() error {
 	saved := os.NewFile(4, "saved")
-	h := &fake{}
+	h := &fake{owner: func(pid int) (string, bool) { return "key", isChild(pid, os.Getppid()) }} // the test's
 	block := func(what string) {
 		say("%s", what)
 		time.Sleep(time.Hour) // it is killed

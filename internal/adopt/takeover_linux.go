@@ -37,13 +37,14 @@ func (s *Server) takeOver() {
 	if err != nil {
 		s.o.Log("%v", err)
 	}
-	s.last, s.unknown = n.Last, n.Last == 0
+	s.last, s.saved, s.unknown = n.Last, n.Last, n.Last == 0
 	s.seen = map[int]struct{}{}
 	known := map[uint64]struct{}{}
 	for _, c := range n.Calls {
 		if _, twice := known[c.ID]; !twice && kernel.Waits(s.fd, c.ID) {
 			known[c.ID] = struct{}{}
 			s.room <- struct{}{} // a note has no more calls than there is room for
+			s.seen[c.TID] = struct{}{}
 			s.take(&c)
 		}
 	}
@@ -79,7 +80,7 @@ func (s *Server) findOrphan() {
 	id := s.orphan
 	waiting := s.waiting()
 	for s.ready() {
-		if !s.takeNext() {
+		if !s.takeNext(false) {
 			return
 		}
 	}

@@ -117,7 +117,7 @@ type addFD struct {
 
 // Of linux/seccomp.h; x/sys lacks them.
 const (
-	notifIDValid = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID as it is since 5.17
+	notifIDValid = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID as it is since 5.8
 	notifAddFD   = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
 )
 
