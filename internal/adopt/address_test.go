@@ -62,7 +62,7 @@ func FuzzAddress(f *testing.F) {
 }
 
 func FuzzNote(f *testing.F) {
-	f.Add((&note{Last: 5, Calls: []call{{ID: 5, TID: 1, NR: 49}}}).encode())
+	f.Add((&note{Last: 5, Calls: []request{{ID: 5, TID: 1, NR: 49}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := decodeNote(b)
 		if err != nil || n.Version == 0 {

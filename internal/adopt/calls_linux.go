@@ -173,6 +173,7 @@ func (s *Server) bind(c *call, key string, sock *socket) error {
 			return ErrPass
 		}
 	}
+	c.decided = true
 	err = s.o.Handler.Bind(s.ctx, Bind{
 		Key: key, PID: c.pid, File: sock.file, Addr: to, V6Only: sock.v6only(), Bound: bound,
 	})
@@ -188,6 +189,7 @@ func (s *Server) listen(c *call, key string, sock *socket) error {
 	if local.Port() == 0 {
 		return ErrPass
 	}
+	c.decided = true
 	replacement, err := s.o.Handler.Listen(s.ctx, Listen{
 		Key: key, PID: c.pid, File: sock.file, Addr: local, V6Only: sock.v6only(),
 		Backlog: int(int32(c.Args[1])), MPTCP: sock.mptcp,
@@ -211,10 +213,11 @@ func (s *Server) listen(c *call, key string, sock *socket) error {
 func (s *Server) setFD(c *call, fd int) error {
 	its := int(int32(c.Args[0]))
 	closeOnExec := closesOnExec(c.TID, its)
-	if !kernel.Waits(s.fd, c.ID) {
-		return ErrPass
+	err := kernel.SetFD(s.fd, c.ID, fd, its, closeOnExec)
+	if errors.Is(err, unix.ENOENT) {
+		c.decided = false // if its caller lives, it has to be done once more
 	}
-	return kernel.SetFD(s.fd, c.ID, fd, its, closeOnExec)
+	return err
 }
 
 // listening is asked first for a shutdown, which some servers do at the end of each

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -48,6 +49,29 @@ type trap struct {
 
 func newTrap(t testing.TB) *trap {
 	t.Helper()
+	return trapBy(t, kernel.InstallFilter)
+}
+
+// newOldTrap is one of a kernel before 5.19.
+func newOldTrap(t testing.TB) *trap {
+	t.Helper()
+	return trapBy(t, func(filter []byte) (l kernel.Listener, err error) {
+		if os.Geteuid() != 0 {
+			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+				return l, err
+			}
+		}
+		prog := unix.SockFprog{Len: uint16(len(filter) / kernel.FilterSize), Filter: (*unix.SockFilter)(unsafe.Pointer(&filter[0]))}
+		fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&prog)))
+		if errno != 0 {
+			return l, errno
+		}
+		return kernel.Listener{FD: int(fd)}, nil
+	})
+}
+
+func trapBy(t testing.TB, install func([]byte) (kernel.Listener, error)) *trap {
+	t.Helper()
 	filter, err := Filter()
 	if err != nil {
 		t.Skip(err)
@@ -57,7 +81,7 @@ func newTrap(t testing.TB) *trap {
 	kernel.OnOwnThread(func() {
 		defer close(ended)
 		var err error
-		tr.listener, err = kernel.InstallFilter(filter)
+		tr.listener, err = install(filter)
 		installed <- err
 		for do := range tr.work {
 			do()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -14,13 +16,9 @@ import (
 	"paceline/internal/kernel"
 )
 
-const (
-	// maxCalls is how many calls are in hand at once. Others wait in the kernel.
-	maxCalls = 1024
-	// maxCallsEach is how many of them may be of one process; what it does beyond
-	// passes, so that no process can fill the hand by itself.
-	maxCallsEach = 64
-)
+// maxCallsEach is how many of the calls in hand may be of one process; what it does
+// beyond passes, so that no process can fill the hand by itself.
+const maxCallsEach = 64
 
 // Server answers the calls that a filter stops.
 type Server struct {
@@ -40,7 +38,20 @@ type Server struct {
 	last   uint64     // the highest id received
 	inHand map[uint64]*call
 	queues map[int][]*call // by process, as long as a goroutine works for it
+	late   map[int]answer  // by thread
 }
+
+// answer is one that came too late: before Linux 5.19 a signal takes a call away that
+// is being handled, and the thread does it again. It gets this answer then, or with
+// signals that come faster than a handler decides it would never have one.
+type answer struct {
+	to *call
+	at time.Time
+	verdict
+}
+
+// lateFor is how long an answer is good for. A thread does its call again at once.
+const lateFor = time.Second
 
 // New starts a server. Close ends it. Errors are those of the descriptor.
 func New(o Options) (*Server, error) {
@@ -61,6 +72,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o: o, fd: fd, file: os.NewFile(uintptr(fd), "seccomp listener"), network: networkOf(-1),
 		room: make(chan struct{}, maxCalls), inHand: map[uint64]*call{}, queues: map[int][]*call{},
+		late: map[int]answer{},
 	}
 	if err := s.file.SetReadDeadline(time.Time{}); err != nil {
 		return nil, errors.Join(fmt.Errorf("poll listener: %w", err), s.file.Close())
@@ -116,7 +128,7 @@ func (s *Server) takeNext(wait bool) bool {
 		return false
 	}
 	s.foundFirst(n.ID)
-	c := &call{ID: n.ID, TID: int(n.PID), NR: int(n.NR), Args: n.Args}
+	c := &call{request: request{ID: n.ID, TID: int(n.PID), NR: int(n.NR), Args: n.Args}}
 	if s.seen != nil {
 		s.seen[c.TID] = struct{}{}
 	}
@@ -182,9 +194,9 @@ func (s *Server) take(c *call) {
 	s.inHand[c.ID] = c
 	s.last = max(s.last, c.ID)
 	s.saved = s.last
-	n := note{Last: s.last, Calls: make([]call, 0, len(s.inHand))}
+	n := note{Last: s.last, Calls: make([]request, 0, len(s.inHand))}
 	for _, c := range s.inHand {
-		n.Calls = append(n.Calls, *c)
+		n.Calls = append(n.Calls, c.request)
 	}
 	s.mu.Unlock()
 	if s.o.Save != nil {
@@ -195,14 +207,18 @@ func (s *Server) take(c *call) {
 
 	s.mu.Lock()
 	queue, working := s.queues[c.pid]
-	crowded := len(queue) >= maxCallsEach
-	if !crowded {
+	var gone *call // a thread does one call at a time
+	if i := slices.IndexFunc(queue, func(d *call) bool { return d.TID == c.TID }); i >= 0 {
+		gone, queue[i] = queue[i], c
+	} else if len(queue) < maxCallsEach {
 		s.queues[c.pid] = append(queue, c)
+	} else {
+		gone = c
 	}
 	s.mu.Unlock()
 	switch {
-	case crowded:
-		s.finish(c, verdict{pass: true})
+	case gone != nil:
+		s.finish(gone, verdict{pass: true})
 	case !working:
 		s.wg.Go(func() { s.work(c.pid) })
 	}
@@ -220,7 +236,14 @@ func (s *Server) work(pid int) {
 		}
 		c := queue[0]
 		s.queues[pid] = queue[1:]
+		late, again := s.late[c.TID]
+		delete(s.late, c.TID)
 		s.mu.Unlock()
+		if again && late.to.same(c) && time.Since(late.at) < lateFor {
+			c.decided = true
+			s.finish(c, late.verdict)
+			continue
+		}
 		s.finish(c, s.decide(c))
 	}
 }
@@ -241,12 +264,17 @@ func (s *Server) finish(c *call, v verdict) {
 	if v.pass {
 		a.Error, a.Flags = 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	}
-	// ENOENT: its caller was killed, or does the call again after a signal.
-	if err := kernel.Send(s.fd, a); err != nil && !errors.Is(err, unix.ENOENT) {
+	err := kernel.Send(s.fd, a)
+	gone := errors.Is(err, unix.ENOENT) // its caller was killed, or does the call again
+	if err != nil && !gone {
 		s.o.Log("answer a call of process %d: %v", c.pid, err)
 	}
 	s.mu.Lock()
 	delete(s.inHand, c.ID)
+	if gone && c.decided {
+		maps.DeleteFunc(s.late, func(_ int, l answer) bool { return time.Since(l.at) >= lateFor })
+		s.late[c.TID] = answer{to: c, at: time.Now(), verdict: v}
+	}
 	s.mu.Unlock()
 	<-s.room
 }

@@ -284,24 +284,34 @@ s.listen(Number(process.argv[1]), "::1", () => console.log("listening"))`},
 }
 
 func TestSignalsDoNotDisturb(t *testing.T) {
-	at := addressOf(t)
-	tr := newTrap(t)
-	h := &fake{}
-	slow := func() { <-time.After(100 * time.Millisecond) }
-	h.bind = func(_ context.Context, b Bind) error {
-		slow()
-		return bindFile(b)
-	}
-	h.listen = func(_ context.Context, l Listen) (*os.File, error) {
-		slow()
-		return nil, onFD(l.File, func(fd int) error { return unix.Listen(fd, l.Backlog) })
-	}
-	tr.serve(h)
-	if got, want := tr.start(self(t, "signals", at.String())).all(), "bind: <nil>\nlisten: <nil>\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := h.told(), fmt.Sprintf("bind %s; listen %s 7", at, at); tr.listener.WaitKillable && got != want {
-		t.Errorf("got %s, want %s", got, want)
+	for name, trapOf := range map[string]func(testing.TB) *trap{"now": newTrap, "before 5.19": newOldTrap} {
+		t.Run(name, func(t *testing.T) {
+			at := addressOf(t)
+			tr := trapOf(t)
+			h := &fake{}
+			slow := func() { <-time.After(100 * time.Millisecond) }
+			h.bind = func(_ context.Context, b Bind) error {
+				slow()
+				return bindFile(b)
+			}
+			h.listen = func(_ context.Context, l Listen) (*os.File, error) {
+				slow()
+				return nil, onFD(l.File, func(fd int) error { return unix.Listen(fd, l.Backlog) })
+			}
+			s := tr.serve(h)
+			if got, want := tr.start(self(t, "signals", at.String())).all(), "bind: <nil>\nlisten: <nil>\n"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if n := len(s.room) + len(s.inHand); n != 0 {
+				t.Errorf("%d calls are in hand", n)
+			}
+			if got, want := h.told(), fmt.Sprintf("bind %s; listen %s 7", at, at); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 }
 

@@ -40,12 +40,12 @@ func (s *Server) takeOver() {
 	s.last, s.saved, s.unknown = n.Last, n.Last, n.Last == 0
 	s.seen = map[int]struct{}{}
 	known := map[uint64]struct{}{}
-	for _, c := range n.Calls {
-		if _, twice := known[c.ID]; !twice && kernel.Waits(s.fd, c.ID) {
-			known[c.ID] = struct{}{}
+	for _, r := range n.Calls {
+		if _, twice := known[r.ID]; !twice && kernel.Waits(s.fd, r.ID) {
+			known[r.ID] = struct{}{}
 			s.room <- struct{}{} // a note has no more calls than there is room for
-			s.seen[c.TID] = struct{}{}
-			s.take(&c)
+			s.seen[r.TID] = struct{}{}
+			s.take(&call{request: r})
 		}
 	}
 	if !s.unknown {
@@ -88,13 +88,13 @@ func (s *Server) findOrphan() {
 	if !kernel.Waits(s.fd, id) {
 		return
 	}
-	var found []call
-	for _, c := range waiting {
-		if _, ours := s.seen[c.TID]; ours {
+	var found []request
+	for _, r := range waiting {
+		if _, ours := s.seen[r.TID]; ours {
 			continue
 		}
-		if now, ok := waitingCall(c.TID); ok && now == c {
-			found = append(found, c)
+		if now, ok := waitingCall(r.TID); ok && now == r {
+			found = append(found, r)
 		}
 	}
 	select {
@@ -103,29 +103,29 @@ func (s *Server) findOrphan() {
 		return // it is not in the note, so the next server finds it again
 	}
 	if len(found) == 1 {
-		c := found[0]
+		c := &call{request: found[0]}
 		c.ID = id
-		s.take(&c)
+		s.take(c)
 		return
 	}
 	s.o.Log("a call was lost with the last server, and is one of %d: it passes", len(found))
-	s.finish(&call{ID: id}, verdict{pass: true})
+	s.finish(&call{request: request{ID: id}}, verdict{pass: true})
 }
 
 // waiting returns the calls in which threads of our processes wait, without ids.
-func (s *Server) waiting() (list []call) {
+func (s *Server) waiting() (list []request) {
 	threads, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*") // the pattern is right
 	for _, dir := range threads {
 		tid, err := strconv.Atoi(filepath.Base(dir))
 		if err != nil {
 			continue
 		}
-		c, ok := waitingCall(tid)
+		r, ok := waitingCall(tid)
 		if !ok {
 			continue
 		}
 		if _, ours := s.o.Handler.Owner(readStatus(tid).pid); ours {
-			list = append(list, c)
+			list = append(list, r)
 		}
 	}
 	return list
@@ -133,15 +133,15 @@ func (s *Server) waiting() (list []call) {
 
 // waitingCall tells in which of the calls that we stop a thread waits. None of them
 // ever waits for anything but an answer.
-func waitingCall(tid int) (call, bool) {
+func waitingCall(tid int) (request, bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
 	if err != nil || bytes.HasPrefix(text, []byte("running")) {
-		return call{}, false
+		return request{}, false
 	}
-	c := call{TID: tid}
-	a := &c.Args
-	if _, err := fmt.Sscan(string(text), &c.NR, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]); err != nil {
-		return call{}, false
+	r := request{TID: tid}
+	a := &r.Args
+	if _, err := fmt.Sscan(string(text), &r.NR, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]); err != nil {
+		return request{}, false
 	}
-	return c, c.NR == unix.SYS_BIND || c.NR == unix.SYS_LISTEN || c.NR == unix.SYS_SHUTDOWN
+	return r, r.NR == unix.SYS_BIND || r.NR == unix.SYS_LISTEN || r.NR == unix.SYS_SHUTDOWN
 }

@@ -243,7 +243,7 @@ func TestOrphanCallsThatLookAlikePass(t *testing.T) {
 }
 
 func TestNote(t *testing.T) {
-	want := note{Last: 1<<64 - 1, Calls: []call{{ID: 1<<64 - 1, TID: 7, NR: 49, Args: [6]uint64{1<<64 - 1, 2, 3, 4, 5, 6}}}}
+	want := note{Last: 1<<64 - 1, Calls: []request{{ID: 1<<64 - 1, TID: 7, NR: 49, Args: [6]uint64{1<<64 - 1, 2, 3, 4, 5, 6}}}}
 	got, err := decodeNote(want.encode())
 	if err != nil || got.Last != want.Last || len(got.Calls) != 1 || got.Calls[0] != want.Calls[0] {
 		t.Errorf("got %+v, %v", got, err)
@@ -256,7 +256,7 @@ func TestNote(t *testing.T) {
 			t.Errorf("%s: got %+v", bad, n)
 		}
 	}
-	many, _ := json.Marshal(note{Version: noteVersion, Calls: make([]call, maxCalls+1)})
+	many, _ := json.Marshal(note{Version: noteVersion, Calls: make([]request, maxCalls+1)})
 	if _, err := decodeNote(many); err == nil {
 		t.Error("more calls than there is room for")
 	}

@@ -1,8 +1,8 @@
 // Package keeper is the parent of every process that Paceline runs, the one part
 // that outlives the daemon.
 //
-// It spawns, reports exits, keeps descriptors and notes under names, and starts
-// the daemon again when it dies. It has no opinion on apps: what a key or a name
+// It spawns, reports exits, keeps descriptors and notes under names, holds seccomp
+// filters that it was given, and starts the daemon again when it dies. It has no opinion on apps: what a key or a name
 // means, when to signal and when to start anew is the daemon's to decide. What it
 // promises:
 //
@@ -21,5 +21,6 @@
 // goroutine (the type keeper); readers and writers of the wire only pass frames.
 //
 // Linux 5.3 or later: pidfd_open(2). Also used: waitid's __WNOTHREAD (4.7), open
-// file description locks (3.15), PR_SET_CHILD_SUBREAPER (3.4).
+// file description locks (3.15), PR_SET_CHILD_SUBREAPER (3.4); for a trap, seccomp's
+// user notification (5.0).
 package keeper
