@@ -39,6 +39,9 @@ func play(name string, args []string) error {
 		return playSwap(netip.MustParseAddrPort(args[0]))
 	case "repeat": // a call, for a benchmark
 		return playRepeat(args[0], netip.MustParseAddrPort(args[1]), args[2])
+	case "probe":
+		say("%v", Probe())
+		return nil
 	case "supervisor":
 		return playSupervisor()
 	}

@@ -18,18 +18,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"paceline/internal/kernel"
 )
-
-func TestProbe(t *testing.T) {
-	if err := Probe(); err != nil {
-		if !errors.Is(err, kernel.ErrUnsupported) {
-			t.Fatal(err)
-		}
-		t.Skipf("adoption (Linux 5.9): %v", err)
-	}
-}
 
 // What a program does wrong, or what is none of our business, ends as it does without
 // the filter; also for a user who may less than we.
