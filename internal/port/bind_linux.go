@@ -57,7 +57,8 @@ func addressTo(to netip.AddrPort, scope uint32, v6only bool) (unix.Sockaddr, Add
 	if scope != 0 && ip.IsLinkLocalUnicast() { // of others the kernel forgets it
 		ip = ip.WithZone(zoneName(scope))
 	}
-	a.Host, a.V6Only = ip.String(), v6only
+	a.Host = ip.String()
+	a.V6Only = v6only || !ip.IsUnspecified() && !ip.Is4In6() // the kernel sets it then
 	return sa, a
 }
 

@@ -28,9 +28,9 @@ func buckets(places []place) (lanes [dispatch.Buckets]uint8) {
 }
 
 // claim mixes the two numbers: the last steps of MurmurHash3, each of which can be
-// undone, so that no two ranks below 2^24 have the same claim to a bucket.
+// undone, so that no two ranks below 2^22 have the same claim to a bucket.
 func claim(bucket, of int) uint32 {
-	h := uint32(of)<<8 | uint32(bucket)
+	h := uint32(of)*dispatch.Buckets | uint32(bucket)
 	h *= 0x9e3779b1
 	h ^= h >> 16
 	h *= 0x85ebca6b

@@ -210,13 +210,13 @@ func (g *Group) drained(l *lane, now time.Time) bool {
 	return err != nil || waiting == 0
 }
 
-// settleShared drops the sockets of epochs that have left. If nobody in use is at
-// the current one, it goes on with another that has somebody.
+// settleShared drops the sockets of epochs that have left. If the current one has,
+// it goes on with another that has somebody in use.
 func (s *Set) settleShared(g *Group) {
 	if g.order == nil {
 		return
 	}
-	if current := g.lane(g.current); !current.wanted() {
+	if g.lane(g.current).retired() {
 		for _, l := range slices.Backward(g.lanes) {
 			if l.wanted() {
 				s.report(s.switchTo(g, l))
