@@ -50,6 +50,17 @@ func (s *Set) Retire(seat int) {
 	})
 }
 
+// Prune closes the addresses whose processes are all retired: after a reload those on
+// which the new release does not listen any more, and after a start that failed.
+// Until then connections wait there for a successor.
+func (s *Set) Prune() {
+	_ = s.do(func() { // a closed set has no addresses
+		for _, g := range s.groups {
+			s.prune(g)
+		}
+	})
+}
+
 func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
 	if seat < 0 {
 		return nil, syscall.EINVAL

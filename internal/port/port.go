@@ -2,15 +2,26 @@
 //
 // A Set holds all addresses of one app. Behind each address is a Group: one
 // socket for all slots, or, where the kernel lets us, one socket per slot in a
-// SO_REUSEPORT group whose connections an eBPF program deals out in turn (package
-// dispatch). Paceline holds a duplicate of each socket, and the keeper another
-// one, so that an accept queue outlives the process that served it and the daemon
-// that set it up: what a dead process has not accepted goes to the other slots, or
-// to its successor.
+// SO_REUSEPORT group whose connections an eBPF program deals out in turn or by the
+// client's address (package dispatch). Paceline holds a duplicate of each socket,
+// and the keeper another one, so that an accept queue outlives the process that
+// served it and the daemon that set it up: what a dead process has not accepted goes
+// to the other slots, or to its successor.
+//
+// There are two ways into a group. A program that asks us for its sockets (Node)
+// has a slot, the index of its instance, and gets the slot's socket by Open, as
+// its predecessor did. Any other program makes sockets of its own, which Bind and
+// Adopt take into the group while its calls of bind and listen are held up. Each
+// such process has a seat, a number of its own, so that old and new of a reload have
+// sockets of their own; those of a seat come and go with its process (Retire).
 //
 // In a kernel group a slot that does not accept (its queue is not empty and does
 // not shrink for 25 ms) leaves the rotation, and its queue moves to the others: the
 // stuck rule, see gauge. It asks for nothing while no connection waits: see Watch.
+//
+// Where all share one socket there is nothing to take out of rotation: a reload
+// needs a second socket, for the processes of the new release together, and Switch
+// gives it the connections. That needs no right, either.
 package port
 
 import (
@@ -34,8 +45,10 @@ const (
 	RoundRobin Policy = iota
 	// Shared gives a connection to whichever process accepts it first.
 	Shared
-	// IPHash gives all connections of a client's address to the same rank (see
-	// Seat), as far as that is in rotation. It needs the same right as RoundRobin.
+	// IPHash gives the connections of a client's address to the same rank (see Seat),
+	// or slot, as long as that is in rotation. It needs the same right as RoundRobin.
+	// Those that are moved go to the others in turn, and so does the one with which
+	// a stuck slot is tried.
 	IPHash
 )
 
@@ -78,7 +91,11 @@ type Options struct {
 	// Freeze stops the slot's processes while its queue is moved, because a program
 	// may take the moment in which its socket does not listen for an error: Go's
 	// http.Server returns, Ruby's accept raises. A slot without a process is no
-	// error. It is called from the set's own goroutine and must not call the set.
+	// error. If it fails the queue stays where it is, and is tried again. It is called
+	// from the set's own goroutine and must not call the set.
+	//
+	// It is not called for what waits at a slot that leaves the rotation in good
+	// health, which accepts it, nor after Retire.
 	// Nil moves queues under running processes, which Node does not notice.
 	Freeze func(slot int) (thaw func(), err error)
 	// Held reports whether a process of the seat still has the socket with this inode
@@ -88,7 +105,7 @@ type Options struct {
 	// Watch notices queues that are not empty. Nil gives the set one of its own,
 	// which costs a thread; give all sets of a process the same.
 	Watch *Watch
-	// NoKernel keeps RoundRobin from using the kernel, as if it could not.
+	// NoKernel keeps the policies from using the kernel, as if it could not.
 	NoKernel bool
 	// Log is told what the user should know; nil tells nobody.
 	Log func(format string, a ...any)
@@ -167,8 +184,8 @@ type Listener struct {
 	Replace bool
 }
 
-// Counters is what has become of the connections to an address since this daemon
-// founded the group or took it over.
+// Counters is what has become of the connections to an address. Moved, Stuck and
+// MaxWaiting begin at 0 with each daemon.
 type Counters struct {
 	Address   string
 	Mechanism string // "kernel" or "shared socket"
@@ -205,7 +222,7 @@ type Support struct {
 func (g *Group) Addr() net.Addr { return g.addr }
 
 // Kernel reports whether each slot has a socket of its own and the kernel deals
-// the connections out in turn.
+// the connections out by the policy.
 func (g *Group) Kernel() bool { return g.kernel }
 
 // Mechanism returns the word for who chooses: "kernel" or "shared socket".
@@ -216,8 +233,8 @@ func (g *Group) Mechanism() string {
 	return "shared socket"
 }
 
-// Reason says why a group that was to be RoundRobin is not in the kernel. It is
-// empty if it is, and for the policy Shared.
+// Reason says why a group that was to be RoundRobin or IPHash is not in the kernel.
+// It is empty if it is, and for the policy Shared.
 func (g *Group) Reason() string { return g.reason }
 
 // wrap says on what address something was not possible; the errno stays visible.

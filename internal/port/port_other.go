@@ -60,7 +60,10 @@ func (*Set) Seat(int, Seat) {}
 // Retire does nothing.
 func (*Set) Retire(int) {}
 
-// Switch does nothing.
+// Prune does nothing.
+func (*Set) Prune() {}
+
+// Switch returns errors.ErrUnsupported.
 func (*Set) Switch(uint64) error { return errLinux }
 
 // Drained returns true.

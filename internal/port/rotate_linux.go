@@ -170,7 +170,8 @@ func (s *Set) leaveLane(g *Group, l *lane, slot int) error {
 	s.rotate(g, l, false)
 	g.take(l)
 	g.publish()
-	s.flush(g, l) // without others in rotation it has been left in place
+	l.again = time.Time{} // this is the last try
+	s.flush(g, l)         // without others in rotation it has been left in place
 	err := errors.Join(g.dispatch.Clear(l.number), s.release(g, l), s.drop(s.laneName(g, l)))
 	s.watchGroup(g)
 	return err
@@ -200,6 +201,16 @@ func (s *Set) retireLane(g *Group, l *lane) {
 	clear(l.slots)
 	s.report(s.keepLane(g, l, false))
 	s.rotate(g, l, false)
+}
+
+// prune closes the group if all its processes are gone.
+func (s *Set) prune(g *Group) {
+	for _, l := range g.lanes {
+		if !l.retired() {
+			return
+		}
+	}
+	s.report(s.shut(g))
 }
 
 // settle lets the lanes go whose processes are gone, as soon as others take their
