@@ -95,7 +95,7 @@ func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
 	replace := false
 	switch {
 	case g == nil:
-		g, l, err = s.adoptFirst(a, fd, seat, cookie)
+		g, l, err = s.adoptFirst(a, fd, seat)
 		kept = err == nil
 	case g.byCookie(cookie) != nil:
 		l = g.byCookie(cookie)
@@ -104,7 +104,7 @@ func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
 		l, kept, err = s.adoptShared(g, fd, seat, a.backlog())
 		replace = !kept
 	default:
-		l, err = s.adoptLane(g, fd, seat, a.backlog(), cookie)
+		l, err = s.adoptLane(g, fd, seat, a.backlog())
 		kept = err == nil
 	}
 	if err != nil {
@@ -121,7 +121,7 @@ func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
 
 // byCookie returns the lane with that very socket, or nil.
 func (g *Group) byCookie(cookie uint64) *lane {
-	i := slices.IndexFunc(g.lanes, func(l *lane) bool { return l.own && l.cookie == cookie })
+	i := slices.IndexFunc(g.lanes, func(l *lane) bool { return l.cookie == cookie })
 	if i < 0 {
 		return nil
 	}
@@ -129,9 +129,9 @@ func (g *Group) byCookie(cookie uint64) *lane {
 }
 
 // adoptFirst founds a group on a program's socket.
-func (s *Set) adoptFirst(a Address, fd, seat int, cookie uint64) (*Group, *lane, error) {
+func (s *Set) adoptFirst(a Address, fd, seat int) (*Group, *lane, error) {
 	g := &Group{asked: a, number: s.next}
-	l := s.ownLane(0, fd, seat, cookie)
+	l := s.ownLane(0, fd, seat)
 	var err error
 	if g.bound, g.addr, err = boundTo(fd, a.Network); err != nil {
 		return nil, nil, err
@@ -158,9 +158,9 @@ func (s *Set) adoptFirst(a Address, fd, seat int, cookie uint64) (*Group, *lane,
 }
 
 // ownLane returns a lane for a program's own socket.
-func (s *Set) ownLane(number, fd, seat int, cookie uint64) *lane {
+func (s *Set) ownLane(number, fd, seat int) *lane {
 	l := newLane(number, fd, seat, false)
-	l.own, l.cookie = true, cookie
+	l.own = true
 	if is, ok := s.seats[seat]; ok {
 		l.rank, l.epoch = is.Rank, is.Epoch
 	}
@@ -202,13 +202,13 @@ func (g *Group) relisten(l *lane, backlog int) error {
 
 // adoptLane makes a program's socket a further lane, and drops those of the seat
 // that its processes have closed: a program that listens anew, inside of itself.
-func (s *Set) adoptLane(g *Group, fd, seat, backlog int, cookie uint64) (*lane, error) {
+func (s *Set) adoptLane(g *Group, fd, seat, backlog int) (*lane, error) {
 	number, err := g.freeNumber(seat % maxLanes)
 	if err != nil {
 		return nil, err
 	}
 	before := g.lanesOf(seat)
-	l := s.ownLane(number, fd, seat, cookie)
+	l := s.ownLane(number, fd, seat)
 	if err := s.enrol(g, l, backlog); err != nil {
 		return nil, err
 	}

@@ -106,11 +106,7 @@ func (s *Set) joinShared(g *Group, fd, seat, backlog int) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := cookieOf(fd)
-	if err != nil {
-		return nil, err
-	}
-	l := s.ownLane(number, fd, seat, cookie)
+	l := s.ownLane(number, fd, seat)
 	// The earlier program may name a place that did not exist, and would now.
 	if err := g.steer(g.lane(g.current).fd); err != nil {
 		return nil, err

@@ -103,6 +103,9 @@ func (g *Group) find(number int) (int, bool) {
 }
 
 func (g *Group) insert(l *lane) {
+	if cookie, err := cookieOf(l.fd); err == nil { // else it is not known again, and was not asked for
+		l.cookie = cookie
+	}
 	i, _ := g.find(l.number)
 	g.lanes = slices.Insert(g.lanes, i, l)
 }

@@ -87,13 +87,34 @@ func homes(t testing.TB, port int) map[string]string {
 	return answers
 }
 
-// settledHomes asks until two rounds agree: on a busy machine a process may seem to
-// be stuck for a moment, which moves its clients.
-func settledHomes(t testing.TB, port int, right func(map[string]string) bool) map[string]string {
+// firstHomes returns who answers to whom while all slots are in rotation: on a busy
+// machine a process may seem to be stuck for a moment, which moves its clients.
+func firstHomes(t testing.TB, s *Set, port int) (got map[string]string) {
 	t.Helper()
-	var got map[string]string
-	eventually(t, "clients at their homes", func() bool { got = homes(t, port); return right(got) })
+	steady := func() (all bool) {
+		all = true
+		_ = s.do(func() {
+			for _, g := range s.groups {
+				for _, l := range g.lanes {
+					all = all && l.gauge.standing == in
+				}
+			}
+		})
+		return all
+	}
+	eventually(t, "all slots in rotation", func() bool {
+		before := s.Counters()[0].Stuck
+		ready := steady()
+		got = homes(t, port)
+		return ready && steady() && s.Counters()[0].Stuck == before
+	})
 	return got
+}
+
+// settledHomes asks until the clients are where they should be: see firstHomes.
+func settledHomes(t testing.TB, port int, right func(map[string]string) bool) {
+	t.Helper()
+	eventually(t, "clients at their homes", func() bool { return right(homes(t, port)) })
 }
 
 // Clients stay with the rank of an instance, whatever process it has.
@@ -114,12 +135,7 @@ func TestIPHash(t *testing.T) {
 		start(rank, rank)
 		s.Use(rank, true)
 	}
-	first := homes(t, port)
-	settledHomes(t, port, func(got map[string]string) bool {
-		same := maps.Equal(got, first)
-		first = got
-		return same
-	})
+	first := firstHomes(t, s, port)
 	count := map[string]int{}
 	for _, rank := range first {
 		count[rank]++
@@ -162,7 +178,7 @@ func TestIPHashStuck(t *testing.T) {
 	g, servers := serve(t, s, loopback, 3)
 	needKernel(t, g)
 	port := g.Addr().(*net.TCPAddr).Port
-	before := homes(t, port)
+	before := firstHomes(t, s, port)
 	servers[1].hold(t, 2*time.Second)
 	for range 3 {
 		for client, who := range homes(t, port) {
@@ -175,6 +191,26 @@ func TestIPHashStuck(t *testing.T) {
 	if c := s.Counters(); c[0].Stuck == 0 {
 		t.Errorf("counters: got %+v", c)
 	}
+}
+
+// What waits for an instance that dies has no packet to tell its client by.
+func TestIPHashMovesQueues(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{Policy: IPHash})
+	port := freePort(t)
+	for seat := range 3 {
+		g, f := program(t, s, seat, port)
+		needKernel(t, g)
+		defer f.Close()
+		s.Use(seat, true)
+	}
+	dial(t, port, 8) // all from one address
+	home := slices.Index(depths(s), 8)
+	if home < 0 {
+		t.Fatalf("one client: queues %v, want 8 at one", depths(s))
+	}
+	s.Retire(home)
+	wantDepths(t, s, "its instance has died", 4, 4)
 }
 
 func TestIPHashWithoutTheKernel(t *testing.T) {

@@ -265,9 +265,6 @@ func (s *Set) restoreLane(g *Group, number string, saved Saved) error {
 	wanted := g.dispatch == nil && l.own && n == g.current || g.dispatch != nil && g.dispatch.Wanted(n)
 	if l.own {
 		l.rank = note.Rank
-		if l.cookie, err = cookieOf(l.fd); err != nil {
-			return err
-		}
 		for _, slot := range note.Slots {
 			s.seats[slot] = Seat{Epoch: note.Epoch, Rank: note.Rank}
 			if wanted {

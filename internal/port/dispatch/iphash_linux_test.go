@@ -1,11 +1,17 @@
 package dispatch
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"slices"
+	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -110,5 +116,95 @@ func TestIPHashFamilies(t *testing.T) {
 		if got := b.from(t, "::1", "[::1]:"+port); got != first {
 			t.Errorf("::1: got slot %d, then %d", first, got)
 		}
+	}
+}
+
+// Neighbours in IPv6 are told apart. The loopback interface has one address, so a
+// namespace of the test's own gets some more.
+func TestIPHashSpreadsIPv6(t *testing.T) {
+	const inside = "DISPATCH_TEST_NETNS"
+	if os.Getenv(inside) == "" {
+		newDealerOf(t, NewIPHash)
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe, "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), inside+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, unix.EPERM) {
+			t.Skipf("a network namespace (CAP_SYS_ADMIN): %v", err)
+		}
+		if err != nil || !bytes.Contains(out, []byte("--- PASS")) {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		return
+	}
+	const clients = 64
+	upLoopback(t)
+	for i := range clients {
+		addLoopback(t, client6(i))
+	}
+	r := newDealerOf(t, NewIPHash)
+	g := newGroupAt(t, r, 4, &unix.SockaddrInet6{})
+	r.Deal([]int{0, 1, 2, 3})
+	var table [Buckets]uint8
+	for b := range table {
+		table[b] = uint8(b % 4)
+	}
+	r.Assign(table)
+	var spread [4]int
+	for i := range clients {
+		home := g.from(t, client6(i).String(), g.addr)
+		if again := g.from(t, client6(i).String(), g.addr); again != home {
+			t.Errorf("%v: got slot %d, then %d", client6(i), home, again)
+		}
+		spread[home]++
+	}
+	if slices.Min(spread[:]) < clients/16 {
+		t.Errorf("%d addresses over 4 slots: got %v", clients, spread)
+	}
+}
+
+// client6 returns addresses that differ in one byte, in different places.
+func client6(i int) netip.Addr {
+	a := [16]byte{0xfd}
+	a[8+i%8] = byte(1 + i/8)
+	return netip.AddrFrom16(a)
+}
+
+func upLoopback(t *testing.T) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func addLoopback(t *testing.T, a netip.Addr) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	request := struct { // struct in6_ifreq
+		address      [16]byte
+		prefixLength uint32
+		index        int32
+	}{a.As16(), 128, 1} // lo is the first of a namespace
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request)))
+	if errno != 0 {
+		t.Fatalf("add %v: %v", a, errno)
 	}
 }
