@@ -2,6 +2,7 @@
 # Sees to the programs that a task needs.
 #
 #   scripts/deps.sh node gcc npm?     the named ones; one with "?" is wanted, not needed
+#   scripts/deps.sh -n node           installs nothing: only says whether all is there
 #
 # As root on a system with apt-get it installs what is missing, else it says what
 # to install. Prints nothing if all is there. No service is started by it.
@@ -32,6 +33,11 @@ packages() {
 	esac
 }
 
+look=
+if [ "${1-}" = -n ]; then
+	look=yes
+	shift
+fi
 need= want= missing=
 for name in "$@"; do
 	program=${name%\?}
@@ -44,7 +50,7 @@ done
 # apt ARGS: apt-get without questions, its output into the log.
 apt() { DEBIAN_FRONTEND=noninteractive apt-get "$@" >>"$log" 2>&1; }
 
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+if [ -z "$look" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 	log=$(mktemp)
 	policy=/usr/sbin/policy-rc.d
 	# Packages of servers start them, unless this program says no. One that is there stays.

@@ -151,8 +151,10 @@ func (s *tested) answering() {
 // startWords is the command that starts the program under a name. The options come
 // first, as the words of the program may begin with "--".
 func (s *tested) startWords(name string, instances int, options ...string) []string {
-	words := append([]string{"start", "--name", name, "-i", strconv.Itoa(instances), "--cwd", s.dir(),
-		"--kill-timeout", "5s", "--listen-timeout", "20s"}, options...)
+	words := append([]string{
+		"start", "--name", name, "-i", strconv.Itoa(instances), "--cwd", s.dir(),
+		"--kill-timeout", "5s", "--listen-timeout", "20s",
+	}, options...)
 	command := slices.Clone(s.p.start(s.port, s.built))
 	// A script is looked for from here, and runs in its folder.
 	if file := filepath.Join(s.dir(), command[0]); filepath.Ext(file) != "" && fileExists(file) {
@@ -359,10 +361,9 @@ func (s *tested) stop() {
 	s.pace("stop", "app")
 	if err := s.dial(); !errors.Is(err, syscall.ECONNREFUSED) {
 		begun := time.Now()
-		later := proc.Poll(s.t.Context(), time.Millisecond, func() (bool, error) {
-			return s.dial() != nil || time.Since(begun) > 5*time.Second, nil
-		})
-		s.t.Errorf("after a stop: %v, want it refused; %v later: %v, %v", err, time.Since(begun), s.dial(), later)
+		for time.Since(begun) < 5*time.Second && s.dial() == nil {
+		}
+		s.t.Errorf("after a stop: %v, want it refused; %v later: %v", err, time.Since(begun), s.dial())
 	}
 	l, err := net.Listen("tcp", s.addr)
 	if err != nil {
