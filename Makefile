@@ -17,7 +17,7 @@ SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? $(if $(CI),jdk?)
 EXAMPLE := $(CACHE)/bin/server
 FLAGS := -trimpath -buildvcs=false
 # Node, if it is there and no older than the project supports.
-NODE = $(shell scripts/deps.sh -n node 2>/dev/null && echo node)
+HAS_NODE = $(shell scripts/deps.sh -n node 2>/dev/null && echo node)
 
 .PHONY: help
 help: ## list the targets
@@ -33,7 +33,7 @@ build: ## build the static binary bin/pace
 demo: ## show the main job with real servers, and check what is claimed
 	@$(MAKE) --no-print-directory -s build example
 	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/demo ./cmd/demo
-	@exec $(CACHE)/bin/demo -pace $(BIN) -script $(if $(NODE),examples/node/server.js,$(EXAMPLE))
+	@exec $(CACHE)/bin/demo -pace $(BIN) -script $(if $(HAS_NODE),examples/node/server.js,$(EXAMPLE))
 
 .PHONY: example
 example:
@@ -43,7 +43,7 @@ example:
 soak: ## reload, scale, block and kill under load for DURATION (10m)
 	@$(MAKE) --no-print-directory -s build example
 	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/soak ./cmd/soak
-	@exec $(CACHE)/bin/soak -pace $(BIN) -duration $(DURATION) -go $(EXAMPLE) $(if $(NODE),-node examples/node/server.js)
+	@exec $(CACHE)/bin/soak -pace $(BIN) -duration $(DURATION) -go $(EXAMPLE) $(if $(HAS_NODE),-node examples/node/server.js)
 
 .PHONY: test
 test: ## run every test; as root it installs what they need
