@@ -115,6 +115,7 @@ func next(m machine, msg message, p policy) (machine, []action) {
 	case promote:
 		if t.phase == online {
 			t.trial, t.restarts = false, msg.restarts
+			t.act(serve)
 			t.emit(app.EventReload, "")
 		}
 	case reset:
