@@ -36,14 +36,15 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app"},
 
 	"internal/daemon": {
-		"internal/api", "internal/app", "internal/keeper", "internal/kernel", "internal/logs", "internal/nodeipc",
-		"internal/port", "internal/state", "internal/stats", "internal/supervisor",
+		"internal/adopt", "internal/api", "internal/app", "internal/keeper", "internal/kernel", "internal/logs",
+		"internal/nodeipc", "internal/port", "internal/state", "internal/stats", "internal/supervisor",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app"},
 	"internal/stats":      {"internal/app"},
 	"internal/state":      {"internal/app"},
 
+	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
 	"internal/nodeipc":       {"internal/kernel"},
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},

@@ -32,11 +32,15 @@ type Status struct {
 	Index     int     `json:"index"` // slot within the app: NODE_APP_INSTANCE
 	Mode      Mode    `json:"mode"`
 	Balance   Balance `json:"balance,omitempty"`   // policy in use, for apps that share a port
-	Mechanism string  `json:"mechanism,omitempty"` // how it is done: "kernel", "hand-off", "shared socket"
-	State     State   `json:"state"`
-	Ready     bool    `json:"ready,omitempty"` // it listens, or has said that it is ready
-	PID       int     `json:"pid,omitempty"`   // 0 without a process
-	Gen       uint64  `json:"gen,omitempty"`   // counts the processes of this instance
+	Mechanism string  `json:"mechanism,omitempty"` // how it is done: "kernel", "shared socket", "hand-off"
+	// BalanceReason says why the policy or the mechanism is not the one that was
+	// asked for, or not the best that Paceline has; "" if it is.
+	BalanceReason string   `json:"balance_reason,omitempty"`
+	Notes         []string `json:"notes,omitempty"` // facts on how the process was adopted; one line each, for people
+	State         State    `json:"state"`
+	Ready         bool     `json:"ready,omitempty"` // it listens, or has said that it is ready
+	PID           int      `json:"pid,omitempty"`   // 0 without a process
+	Gen           uint64   `json:"gen,omitempty"`   // counts the processes of this instance
 
 	Restarts  int       `json:"restarts"`            // since the app was started
 	Unstable  int       `json:"unstable,omitempty"`  // fast failures in a row

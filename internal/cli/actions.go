@@ -125,7 +125,9 @@ fails saying why.`,
 		Example: `  pace reload api
   pace reload api --parallel 4    # four instances at a time
   pace reload all`,
-	}, c.client.Reload, &q, nil)
+	}, func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
+		return c.client.Reload(ctx, q, nil)
+	}, &q, nil)
 	cmd.Flags().IntVar(&q.Parallel, "parallel", 0, "`count` of instances of an app to replace at once (default 0: the daemon decides)")
 	return cmd
 }

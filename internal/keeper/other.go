@@ -52,5 +52,8 @@ func (c *Client) Forget(string) error { return errUnsupported }
 // Replace fails on this system.
 func (c *Client) Replace(string) error { return errUnsupported }
 
+// Trap fails on this system.
+func (c *Client) Trap(string, []byte) (Trap, error) { return Trap{}, errUnsupported }
+
 // Shutdown fails on this system.
 func (c *Client) Shutdown() error { return errUnsupported }

@@ -162,6 +162,23 @@ type Spawn struct {
 	// CgroupFD is the cgroup (v2) directory that it starts in. Nil is the keeper's
 	// cgroup. It stays the caller's.
 	CgroupFD *os.File
+	// Trap is the name of the trap that it starts in, see [Client.Trap], for itself
+	// and all that descend from it. "" is none.
+	Trap string
+}
+
+// Trap is a seccomp filter whose stopped calls somebody has to answer.
+type Trap struct {
+	// Notify is the descriptor by which that is done. It is the caller's to close.
+	Notify *os.File
+	// NoNewPrivs says that the processes in it cannot gain rights by executing
+	// set-uid programs such as sudo: without CAP_SYS_ADMIN there is no filter
+	// otherwise.
+	NoNewPrivs bool
+	// WaitKillable says that a call whose answer is being worked out is interrupted
+	// by nothing but its caller's end. Otherwise (before Linux 5.19) a signal makes
+	// it begin again.
+	WaitKillable bool
 }
 
 // Credential is a user to run a process as.
