@@ -34,7 +34,7 @@ func (s *Set) adopt(f *os.File, slot, backlog int) (_ *Listener, err error) {
 	case g == nil:
 		g, err = s.adoptFirst(a, fd, slot)
 	case g.dispatch == nil:
-		err = ErrHeld
+		err = syscall.EADDRINUSE
 	default:
 		err = s.adoptNext(g, fd, slot, a.backlog())
 	}

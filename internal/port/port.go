@@ -24,10 +24,6 @@ import (
 // ErrClosed is the error of a call on a closed Set.
 var ErrClosed = errors.New("set of ports is closed")
 
-// ErrHeld is the error of Adopt when the address has its one shared socket
-// already: the program gets a duplicate of that one, by Open.
-var ErrHeld = errors.New("the address has its socket already")
-
 // Policy is who gets the next connection.
 type Policy int
 
@@ -38,7 +34,20 @@ const (
 	RoundRobin Policy = iota
 	// Shared gives a connection to whichever process accepts it first.
 	Shared
+	// IPHash gives all connections of a client's address to the same rank (see
+	// Seat), as far as that is in rotation. It needs the same right as RoundRobin.
+	IPHash
 )
+
+// Seat is what the set should know of a process that takes a seat.
+type Seat struct {
+	// Epoch tells the processes of a new release from those of the old one, where
+	// all share one socket; see Set.Switch. It only has to differ.
+	Epoch uint64
+	// Rank is the index of the instance. With IPHash a client stays with its rank
+	// when a reload gives it another process.
+	Rank int
+}
 
 // Store keeps notes and descriptors beyond the daemon's death: the keeper, seen
 // through the daemon. The names are Options.Name and more; a name that ends in "/"
@@ -72,6 +81,10 @@ type Options struct {
 	// error. It is called from the set's own goroutine and must not call the set.
 	// Nil moves queues under running processes, which Node does not notice.
 	Freeze func(slot int) (thaw func(), err error)
+	// Held reports whether a process of the seat still has the socket with this inode
+	// open. It is asked seldom, and like Freeze from the set's own goroutine. Nil
+	// means that it has.
+	Held func(seat int, inode uint64) bool
 	// Watch notices queues that are not empty. Nil gives the set one of its own,
 	// which costs a thread; give all sets of a process the same.
 	Watch *Watch
@@ -149,6 +162,30 @@ type Listener struct {
 	// File is a duplicate of the slot's socket. It is the caller's to close. The
 	// socket is non-blocking, yet Go's runtime does not poll this file.
 	File *os.File
+	// Replace says, after Adopt, that the program must get File in the place of its
+	// own socket, which is of no use: the address has one for all.
+	Replace bool
+}
+
+// Counters is what has become of the connections to an address since this daemon
+// founded the group or took it over.
+type Counters struct {
+	Address   string
+	Mechanism string // "kernel" or "shared socket"
+	Reason    string // why not "kernel", if that was asked for
+	// Dealt is how many connections the kernel has given out, moved ones twice; -1
+	// where nobody counts them.
+	Dealt int64
+	// Dropped is how many the kernel dropped at the sockets, most often because the
+	// accept queue was full.
+	Dropped int64
+	// Moved is how many went from the queue of a slot that had died, left or stood
+	// still to those of others, and Stuck how often one was found to stand still.
+	Moved, Stuck int64
+	// Waiting is how many wait to be accepted now, and MaxWaiting the most at one
+	// socket that was seen. A shared socket is looked at only when Counters or Queue
+	// is called.
+	Waiting, MaxWaiting int
 }
 
 // Depth is how many connections wait to be accepted.

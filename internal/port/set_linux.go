@@ -2,7 +2,6 @@ package port
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -127,18 +126,6 @@ func (g *Group) listener(l *lane) (*Listener, error) {
 		return nil, err
 	}
 	return &Listener{Group: g, File: f}, nil
-}
-
-// Adopt puts a program's own TCP socket into the group of its address, as the
-// slot's, and lets it listen with the backlog. The socket is bound and, for a
-// kernel group, has SO_REUSEPORT set since before it was bound. f stays the
-// caller's; the set holds a duplicate, and lets go of the slot's earlier socket.
-// Errors: ErrHeld, ErrClosed, a syscall.Errno.
-func (s *Set) Adopt(f *os.File, slot, backlog int) (l *Listener, err error) {
-	if e := s.do(func() { l, err = s.adopt(f, slot, backlog) }); e != nil {
-		err = e
-	}
-	return l, err
 }
 
 // Use puts the slot into the rotation of all its kernel groups, from the moment
