@@ -49,6 +49,10 @@ var imports = map[string][]string{
 	"internal/nodeipc":       {"internal/kernel"},
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
 	"internal/port/dispatch": {"internal/kernel"},
+	"internal/drain":         {"internal/kernel", "internal/proctree"},
+	"internal/freeze":        {"internal/kernel", "internal/proctree"},
+	"internal/proctree":      {"internal/kernel"},
+	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
 }

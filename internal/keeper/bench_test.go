@@ -142,3 +142,30 @@ func BenchmarkKeep(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSpawnTrapped starts processes in a trap, beside BenchmarkSpawn.
+func BenchmarkSpawnTrapped(b *testing.B) { benchmarkSpawn(b, "trap/test") }
+
+// BenchmarkSpawn starts processes one by one.
+func BenchmarkSpawn(b *testing.B) { benchmarkSpawn(b, "") }
+
+func benchmarkSpawn(b *testing.B, trap string) {
+	_, c := startB(b)
+	t, err := c.Trap("trap/test", testFilter())
+	if err != nil {
+		b.Skipf("seccomp user notification (Linux 5.0): %v", err)
+	}
+	defer t.Notify.Close()
+	n := 0
+	for b.Loop() {
+		n++
+		key := fmt.Sprint("p", n)
+		if _, err := c.Spawn(b.Context(), Spawn{Key: key, Path: "/bin/true", Argv: []string{"true"}, Trap: trap}); err != nil {
+			b.Fatal(err)
+		}
+		wait(c, 1)
+		if err := c.Forget(key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -57,6 +57,7 @@ type launch struct {
 	files          []int
 	credential     *Credential
 	cgroup         int
+	trap           *trap // whose thread forks; nil for any
 }
 
 func newChildren(home string, o *orphanage) *children {
@@ -104,7 +105,7 @@ func (c *children) start(l launch) (*process, error) {
 	}
 	p.ooms = c.oom.before(p.cgroup)
 
-	pid, err := syscall.ForkExec(l.path, l.argv, attr)
+	pid, err := l.fork(attr)
 	if err != nil {
 		p.closeCgroup()
 		return nil, diagnose(err, l)
@@ -118,6 +119,14 @@ func (c *children) start(l launch) (*process, error) {
 		c.byKey[p.Key] = p
 	}
 	return p, nil
+}
+
+func (l *launch) fork(attr *syscall.ProcAttr) (pid int, err error) {
+	if l.trap == nil {
+		return syscall.ForkExec(l.path, l.argv, attr)
+	}
+	l.trap.do(func() { pid, err = syscall.ForkExec(l.path, l.argv, attr) })
+	return pid, err
 }
 
 // forget drops a process that is gone. Errors: ErrAlive.

@@ -33,6 +33,7 @@ type Client struct {
 // call is a request that waits for its reply.
 type call struct {
 	id     uint32
+	what   kind
 	answer chan reply // buffered
 	undo   *Spawn     // set when nobody waits any more for this process
 }
@@ -40,6 +41,7 @@ type call struct {
 // reply is what a request comes to.
 type reply struct {
 	process Process
+	trap    Trap
 	err     error
 }
 
@@ -133,15 +135,10 @@ func (c *Client) receive() {
 		if err != nil {
 			return
 		}
-		closeFDs(f.fds)
 		p := payload{b: f.payload}
 		switch f.kind {
 		case kindReply:
-			r := reply{err: p.error()}
-			if r.err == nil && len(p.b) > 0 {
-				r.process = p.process()
-			}
-			c.reply(f.id, r)
+			c.reply(&f, &p)
 		case kindExited:
 			c.events.put(Event{Exited: p.exit()})
 		case kindGone:
@@ -151,6 +148,7 @@ func (c *Client) receive() {
 				c.wg.Go(func() { _ = c.Forget(key) }) // fails only if the keeper is lost
 			}
 		}
+		closeFDs(f.fds) // what was not taken
 		if p.bad {
 			return
 		}
@@ -158,10 +156,18 @@ func (c *Client) receive() {
 }
 
 // reply hands a reply to who waits for it.
-func (c *Client) reply(id uint32, r reply) {
+func (c *Client) reply(f *frame, p *payload) {
 	c.mu.Lock()
-	waiting := c.waiting[id]
-	delete(c.waiting, id)
+	waiting := c.waiting[f.id]
+	delete(c.waiting, f.id)
+	r := reply{err: p.error()}
+	switch {
+	case r.err != nil || waiting == nil:
+	case waiting.what == kindTrap:
+		r.trap, r.err = readTrap(f, p)
+	case len(p.b) > 0:
+		r.process = p.process()
+	}
 	if waiting != nil && waiting.undo != nil && r.err == nil {
 		c.unwanted[waiting.undo.Key] = struct{}{}
 		c.wg.Go(func() { c.undo(waiting.undo) })
@@ -209,7 +215,7 @@ func (c *Client) Events() <-chan Event { return c.events.out }
 
 // ask sends a request. The reply will come to the call's answer.
 func (c *Client) ask(what kind, files []*os.File, put func([]byte) []byte) (*call, error) {
-	asked := &call{answer: make(chan reply, 1)}
+	asked := &call{what: what, answer: make(chan reply, 1)}
 	c.mu.Lock()
 	if c.lost != nil {
 		c.mu.Unlock()

@@ -32,6 +32,7 @@ type keeper struct {
 	output   int // of the daemon
 	children *children
 	shelf    shelf
+	traps    map[string]*trap
 	daemon   daemon
 	session  *session // nil while there is none
 	hangUp   time.Duration
@@ -87,9 +88,9 @@ func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err err
 	k := &keeper{
 		home: h, log: log.New(io.Discard, "", 0), null: null, output: null,
 		children: newChildren(h.dir, orphans),
-		shelf:    shelf{},
-		daemon:   daemon{argv: o.Daemon, respawn: respawn{binary: o.Daemon[0]}},
-		alarm:    stoppedTimer(), recount: stoppedTimer(),
+		shelf:    shelf{}, traps: map[string]*trap{},
+		daemon: daemon{argv: o.Daemon, respawn: respawn{binary: o.Daemon[0]}},
+		alarm:  stoppedTimer(), recount: stoppedTimer(),
 		hangUp: cmp.Or(t.hangUp, hangUpPatience),
 	}
 	if o.Log != nil {
@@ -98,6 +99,9 @@ func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err err
 	}
 	defer k.shelf.clear()
 	err = k.serve(ctx)
+	for _, t := range k.traps { // Their processes are gone, or we are about to leave them.
+		t.close()
+	}
 	runtime.KeepAlive(o.Log)
 	return err
 }

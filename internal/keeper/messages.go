@@ -18,6 +18,7 @@ type spawnRequest struct {
 	keep           []keepItem
 	credential     *Credential
 	cgroup         int
+	trap           string
 }
 
 // keepItem is a Named as the keeper sees it.
@@ -66,7 +67,11 @@ func putSpawn(b []byte, s Spawn) (_ []byte, files []*os.File) {
 			b = putInt(b, int64(g))
 		}
 	}
-	return putFile(b, files, s.CgroupFD)
+	b, files = putFile(b, files, s.CgroupFD)
+	if s.Trap != "" { // A keeper that knows no traps reads all other requests.
+		b = putString(b, s.Trap)
+	}
+	return b, files
 }
 
 func (p *payload) spawn(fds int) (spawnRequest, error) {
@@ -85,6 +90,11 @@ func (p *payload) spawn(fds int) (spawnRequest, error) {
 		}
 	}
 	s.cgroup = x.file(p)
+	if len(p.b) > 0 {
+		if s.trap = p.string(); s.trap == "" {
+			p.fail()
+		}
+	}
 	if x.next != fds {
 		p.fail()
 	}
@@ -116,6 +126,14 @@ func (p *payload) keep(fds int) ([]keepItem, error) {
 	}
 	return list, p.done()
 }
+
+func putTrap(b []byte, t trapReply) []byte { return putBool(putBool(b, t.noNewPrivs), t.waitKillable) }
+
+// trapReply comes with one descriptor.
+type trapReply struct{ noNewPrivs, waitKillable bool }
+
+// trap does not ask for the payload's end: a newer keeper may say more.
+func (p *payload) trap() trapReply { return trapReply{noNewPrivs: p.bool(), waitKillable: p.bool()} }
 
 func putSignal(b []byte, key string, sig syscall.Signal, scope Scope) []byte {
 	return append(putInt(putString(b, key), int64(sig)), byte(scope))

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,10 +33,59 @@ func playProgram() error {
 		return playState()
 	case "hog":
 		return playHog()
+	case "listen": // makes a call that the traps of tests stop
+		fmt.Printf("listen: %v\n", unix.Listen(-1, 0))
+		return nil
+	case "nested": // runs in a trap, and wants one
+		_, err := newTrap(testFilter())
+		fmt.Println(err)
+		return nil
+	case "unprivileged": // is a keeper's trap without rights, and its daemon
+		return playUnprivileged()
 	case "namespace":
 		return playNamespace(os.Args[3])
 	}
 	return fmt.Errorf("no program %q", os.Args[2])
+}
+
+func playUnprivileged() error {
+	runtime.LockOSThread() // most likely the main thread
+	trap, err := newTrap(testFilter())
+	if err != nil {
+		return err
+	}
+	var threads int
+	tasks, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		if status, err := os.ReadFile(task); err == nil && strings.Contains(string(status), "NoNewPrivs:\t1") {
+			threads++
+		}
+	}
+	fmt.Printf("no_new_privs %t, threads %d, child: ", trap.NoNewPrivs, threads)
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var pid int
+	trap.do(func() {
+		pid, err = syscall.ForkExec(exe, []string{"program", "__run", "listen"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Env: os.Environ()})
+	})
+	if err != nil {
+		return err
+	}
+	var n notification
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(trap.notify), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); errno != 0 {
+		return errno
+	}
+	a := answer{id: n.id, errno: -int32(unix.EDQUOT)}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(trap.notify), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a))); errno != 0 {
+		return errno
+	}
+	_, err = unix.Wait4(pid, nil, 0, nil)
+	return err
 }
 
 // standardSignals are those below the real-time ones: what runs the tests may have

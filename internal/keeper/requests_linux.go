@@ -12,12 +12,28 @@ import (
 // handle does what the daemon asks for and answers.
 func (k *keeper) handle(r *request) {
 	defer func() { closeFDs(r.fds) }() // what was not taken
+	if r.kind == kindTrap && r.err == nil {
+		k.handleTrap(r)
+		return
+	}
 	started, err := k.do(r)
 	b := putError(begin(nil, kindReply, 0, r.id), err)
 	if started != nil {
 		b = putProcess(b, started.told())
 	}
 	k.session.out.put(letter{bytes: end(b), fd: none})
+}
+
+// handleTrap answers the one request whose reply has a descriptor.
+func (k *keeper) handleTrap(r *request) {
+	t, fd, err := k.trap(r.key, r.filter)
+	if err != nil {
+		k.session.out.put(letter{bytes: end(putError(begin(nil, kindReply, 0, r.id), err)), fd: none})
+		return
+	}
+	b := putError(begin(nil, kindReply, 1, r.id), nil)
+	b = putTrap(b, trapReply{noNewPrivs: t.NoNewPrivs, waitKillable: t.WaitKillable})
+	k.session.out.put(letter{bytes: end(b), fd: fd, owned: true})
 }
 
 func (k *keeper) do(r *request) (started *process, err error) {
@@ -73,6 +89,11 @@ func (k *keeper) spawn(r *request) (*process, error) {
 	}
 	if s.cgroup != none {
 		l.cgroup = r.fds[s.cgroup]
+	}
+	if s.trap != "" {
+		if l.trap = k.traps[s.trap]; l.trap == nil {
+			return nil, fmt.Errorf("spawn %q: there is no trap %q: %w", s.path, s.trap, unix.EINVAL)
+		}
 	}
 	p, err := k.children.start(l)
 	if err != nil {

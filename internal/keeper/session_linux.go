@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,10 +33,12 @@ type request struct {
 	err   error // it could not be read
 	spawn spawnRequest
 	keep  []keepItem
-	key   string // forget; the path for replace
+	key   string // forget; the path for replace; the name for trap
 	sig   syscall.Signal
 	scope Scope
 	names []string
+
+	filter []byte // trap
 }
 
 func newSession(l *link) *session {
@@ -80,6 +83,9 @@ func readRequest(f frame) request {
 	case kindDrop:
 		r.names = p.strings()
 		r.err = p.done()
+	case kindTrap:
+		r.key, r.filter = p.string(), bytes.Clone(p.bytes())
+		r.err = p.done()
 	case kindForget, kindReplace:
 		r.key = p.string()
 		r.err = p.done()
@@ -99,7 +105,7 @@ func (s *session) write() {
 		if !ok {
 			return
 		}
-		for _, m := range letters {
+		for i, m := range letters {
 			if m.last {
 				started()
 				continue
@@ -109,8 +115,10 @@ func (s *session) write() {
 				fds = []int{m.fd}
 			}
 			if err := s.link.send(m.bytes, fds); err != nil {
+				discard(letters[i:])
 				return // the daemon has died or will be killed; its exit is what counts
 			}
+			discard(letters[i : i+1])
 		}
 	}
 }
@@ -122,6 +130,7 @@ func (s *session) end() error {
 		closeFDs(r.fds)
 	}
 	s.wg.Wait()
+	discard(s.out.letters) // there is nobody any more to put or take some
 	return s.link.close()
 }
 
@@ -140,7 +149,16 @@ type outbox struct {
 type letter struct {
 	bytes []byte
 	fd    int
+	owned bool // the descriptor is closed when the letter is sent or lost
 	last  bool
+}
+
+func discard(letters []letter) {
+	for _, l := range letters {
+		if l.owned {
+			closeFD(l.fd)
+		}
+	}
 }
 
 func (o *outbox) put(l letter) {
@@ -161,12 +179,13 @@ func (o *outbox) put(l letter) {
 func (o *outbox) take() ([]letter, bool) {
 	for range o.wake {
 		o.mu.Lock()
-		letters, closed := o.letters, o.closed
-		o.letters = nil
-		o.mu.Unlock()
-		if closed {
+		if o.closed {
+			o.mu.Unlock()
 			return nil, false
 		}
+		letters := o.letters
+		o.letters = nil
+		o.mu.Unlock()
 		if len(letters) > 0 {
 			return letters, true
 		}

@@ -37,6 +37,7 @@ const (
 	kindForget   kind = 5
 	kindReplace  kind = 6
 	kindShutdown kind = 7
+	kindTrap     kind = 8
 )
 
 // What the keeper sends: replies, events, and the inventory at the start.

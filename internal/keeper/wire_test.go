@@ -94,7 +94,7 @@ func someSpawn(t *rapid.T) Spawn {
 		Key: text.Draw(t, "key"), Path: text.Draw(t, "path"), Dir: text.Draw(t, "dir"),
 		Argv: rapid.SliceOf(text).Draw(t, "argv"), Env: rapid.SliceOf(text).Draw(t, "env"),
 		Files:    rapid.SliceOf(file).Draw(t, "files"),
-		CgroupFD: file.Draw(t, "cgroup"),
+		CgroupFD: file.Draw(t, "cgroup"), Trap: text.Draw(t, "trap"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "keep") {
 		s.Keep = append(s.Keep, Named{Name: text.Draw(t, "name"), Note: note.Draw(t, "note"), File: file.Draw(t, "file")})
@@ -124,7 +124,7 @@ func TestSpawnIsReadAsItWasWritten(t *testing.T) {
 			}
 			return files[index]
 		}
-		got := Spawn{Key: r.key, Path: r.path, Dir: r.dir, Argv: r.argv, Env: r.env, Credential: r.credential, CgroupFD: file(r.cgroup)}
+		got := Spawn{Key: r.key, Path: r.path, Dir: r.dir, Argv: r.argv, Env: r.env, Credential: r.credential, CgroupFD: file(r.cgroup), Trap: r.trap}
 		for _, i := range r.files {
 			got.Files = append(got.Files, file(i))
 		}
@@ -229,6 +229,7 @@ func read(f frame, fds int) {
 	}
 	_, _ = with().keep(fds)
 	_, _, _, _ = with().signal()
+	_ = with().trap()
 	_ = with().strings()
 	_ = with().error()
 	_ = with().process()

@@ -24,10 +24,10 @@ type Group struct {
 	number   int     // names the group in the Store
 	asked    Address // by whoever opened it first
 	bound    unix.Sockaddr
-	file     *identity            // of a unix socket's file
-	dispatch *dispatch.RoundRobin // nil: one lane serves all slots
-	lanes    []*lane              // by number
-	rotation []int                // the lanes' numbers as published last
+	file     *identity        // of a unix socket's file
+	dispatch *dispatch.Dealer // nil: one lane serves all slots
+	lanes    []*lane          // by number
+	rotation []int            // the lanes' numbers as published last
 }
 
 // lane is one socket and the slots that accept from it. In a kernel group slot n
@@ -140,7 +140,7 @@ func (s *Set) establish(g *Group, l *lane, slot, backlog int) error {
 
 // dispatcher returns who deals the address's connections out in the kernel, or nil
 // and, if that was asked for, why not.
-func (s *Set) dispatcher(a Address) (*dispatch.RoundRobin, string) {
+func (s *Set) dispatcher(a Address) (*dispatch.Dealer, string) {
 	switch {
 	case s.o.Policy == Shared:
 		return nil, ""
