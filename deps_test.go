@@ -55,6 +55,8 @@ var imports = map[string][]string{
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+
+	"examples/go": nil,
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -204,7 +206,7 @@ func TestPackageComments(t *testing.T) {
 		comments[s.pkg] = append(comments[s.pkg], s.name)
 		want := "Package " + s.file.Name.Name + " "
 		if s.file.Name.Name == "main" {
-			want = "Command " + path.Base(s.pkg) + " "
+			want = "Command " + command(s) + " "
 		}
 		if text := s.file.Doc.Text(); !strings.HasPrefix(text, want) {
 			t.Errorf("%s: package comment begins %.30q, want %q", s.name, text, want)
@@ -215,6 +217,15 @@ func TestPackageComments(t *testing.T) {
 			t.Errorf("%s: %d package comments %v, want one", pkg, len(files), files)
 		}
 	}
+}
+
+// command is what a main package is called: by its folder, and an example, whose
+// folder is a language, by its file.
+func command(s source) string {
+	if strings.HasPrefix(s.pkg, "examples/") {
+		return strings.TrimSuffix(path.Base(s.name), ".go")
+	}
+	return path.Base(s.pkg)
 }
 
 // One binary plays every role, so whatever is linked is initialised before

@@ -37,9 +37,13 @@ const (
 // ParseSocket reads "8080", ":8080", "*:8080", "127.0.0.1:8080", "[::1]:8080",
 // "/run/x.sock", "unix:/run/x.sock" or "@abstract", each of them with "name="
 // before it if it is to have a name. Errors are one line that says what is wrong.
-func ParseSocket(text string) (Socket, error) {
+func ParseSocket(text string) (Socket, error) { return ParseSocketIn("", text) }
+
+// ParseSocketIn is ParseSocket with paths that may be relative to the folder dir:
+// "./x.sock", "run/x.sock", "unix:x.sock". Without a dir they are an error.
+func ParseSocketIn(dir, text string) (Socket, error) {
 	name, address := cutSocketName(text)
-	s, err := parseSocketAddress(address)
+	s, err := parseSocketAddress(dir, address)
 	if err == nil && name != nil {
 		s.Name = *name
 		err = validSocketName(s.Name)
@@ -74,15 +78,13 @@ func validSocketName(name string) error {
 	return nil
 }
 
-func parseSocketAddress(text string) (Socket, error) {
+func parseSocketAddress(dir, text string) (Socket, error) {
 	path, isUnix := strings.CutPrefix(text, "unix:")
 	switch {
 	case text == "":
 		return Socket{}, errors.New("the address is empty")
-	case isUnix || text[0] == '/' || text[0] == '@':
-		return parseSocketPath(path)
-	case strings.Contains(text, "/"):
-		return Socket{}, errors.New("the path is not absolute")
+	case isUnix || text[0] == '@' || strings.Contains(text, "/") && text[0] != '[':
+		return parseSocketPath(dir, path)
 	}
 	host, port, err := splitHostPort(text)
 	if err != nil {
@@ -128,7 +130,7 @@ func splitHostPort(text string) (host, port string, err error) {
 	return inner, port, nil
 }
 
-func parseSocketPath(path string) (Socket, error) {
+func parseSocketPath(dir, path string) (Socket, error) {
 	switch {
 	case path == "":
 		return Socket{}, errors.New("the path is empty")
@@ -138,13 +140,15 @@ func parseSocketPath(path string) (Socket, error) {
 		return Socket{}, errors.New("the path holds an unprintable character")
 	}
 	if path[0] != '@' {
-		if !filepath.IsAbs(path) {
-			return Socket{}, errors.New("the path is not absolute")
-		}
 		if strings.HasSuffix(path, "/") || filepath.Clean(path) == "/" {
 			return Socket{}, errors.New("the path is a folder; name a file in it")
 		}
-		path = filepath.Clean(path)
+		if !filepath.IsAbs(path) && dir == "" {
+			return Socket{}, errors.New("the path is not absolute")
+		}
+		if path = filepath.Clean(path); !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
 	}
 	if len(path) > maxSocketPath {
 		return Socket{}, fmt.Errorf("the path is longer than %d bytes", maxSocketPath)
@@ -177,13 +181,16 @@ func (s Socket) String() string {
 // NormaliseSockets returns each text as Socket.String writes it. It is an error
 // if one cannot be read, or if an address is given twice. Two may have one name,
 // as in systemd.
-func NormaliseSockets(texts []string) ([]string, error) {
+func NormaliseSockets(texts []string) ([]string, error) { return NormaliseSocketsIn("", texts) }
+
+// NormaliseSocketsIn is NormaliseSockets with ParseSocketIn.
+func NormaliseSocketsIn(dir string, texts []string) ([]string, error) {
 	if len(texts) > MaxSockets {
 		return nil, fmt.Errorf("%d sockets are more than %d", len(texts), MaxSockets)
 	}
 	var normal, taken []string
 	for _, text := range texts {
-		s, err := ParseSocket(text)
+		s, err := ParseSocketIn(dir, text)
 		if err != nil {
 			return nil, err
 		}

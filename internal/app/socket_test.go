@@ -80,6 +80,16 @@ func TestParseSocketSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestSocketsBelowAFolder(t *testing.T) {
+	for text, want := range map[string]string{
+		"./x.sock": "/srv/x.sock", "a=run/x.sock": "a=/srv/run/x.sock", "unix:../x": "/x", "/run/x": "/run/x", ":80": "*:80", "@x": "@x",
+	} {
+		if got, err := ParseSocketIn("/srv", text); err != nil || got.String() != want {
+			t.Errorf("ParseSocketIn(%q) = %s, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
 func FuzzSocket(f *testing.F) {
 	for _, seed := range []string{"8080", "*:8080", "a=[::1]:80", "[fe80::1%eth0]:1", "unix:/run/x", "b=@x", "/a=b/../c", "127.0.0.1:0"} {
 		f.Add(seed)
