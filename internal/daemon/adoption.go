@@ -8,13 +8,11 @@ import (
 	"net/netip"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
 	"paceline/internal/keeper"
-	"paceline/internal/port"
 	"paceline/internal/supervisor"
 )
 

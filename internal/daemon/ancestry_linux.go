@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"paceline/internal/keeper"
+	"paceline/internal/proctree"
 )
 
 // maxAncestors bounds the way up from a process: longer ones are circles, made by
@@ -78,4 +80,27 @@ func localAddr(f *os.File) (netip.AddrPort, error) {
 		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
 	}
 	return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
+}
+
+// holdsSocket reports whether a process, or one that descends from it, has the
+// socket with an inode open. In doubt it has.
+func holdsSocket(pid int, inode uint64) bool {
+	members, err := proctree.New(proctree.Process{PID: pid}).Members()
+	if err != nil {
+		return true
+	}
+	want := fmt.Sprintf("socket:[%d]", inode)
+	for _, m := range members {
+		folder := fmt.Sprintf("/proc/%d/fd", m.PID)
+		names, err := os.ReadDir(folder)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+		for _, name := range names {
+			if target, err := os.Readlink(folder + "/" + name.Name()); err == nil && target == want {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -12,3 +12,5 @@ import (
 func (h *host) ancestorOf(int) *process { return nil }
 
 func localAddr(*os.File) (netip.AddrPort, error) { return netip.AddrPort{}, errors.ErrUnsupported }
+
+func holdsSocket(int, uint64) bool { return true }

@@ -8,6 +8,7 @@ import (
 
 	"paceline/internal/drain"
 	"paceline/internal/freeze"
+	"paceline/internal/keeper"
 	"paceline/internal/supervisor"
 )
 
@@ -53,8 +54,11 @@ func (h *host) drainAdopted(p *process) bool {
 	go func() {
 		defer cancel()
 		c.leaveRotation(ctx, is)
-		result := drain.Wait(ctx, drain.Options{PIDs: []int{p.pid}, Ports: c.ports()})
-		c.drained(p.key, result)
+		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports()}
+		if p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
+			o.Closed = true // each of its answers closes the connection now
+		}
+		c.drained(p.key, drain.Wait(ctx, o))
 		p.sink(supervisor.Drained{})
 	}()
 	return true

@@ -17,6 +17,9 @@ type Options struct {
 	// before its answer counts as complete: programs write an answer in several
 	// pieces. Zero means 20 ms.
 	Quiet time.Duration
+	// Closed has Wait return only when there is no connection left, for a program that
+	// closes each one after the answer that is due.
+	Closed bool
 }
 
 // State is what one look found.
