@@ -260,7 +260,7 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	}
 	c.mu.Unlock()
 	return &nodeipc.Socket{
-		File: l.File, Addr: l.Group.Addr(), HandOff: handOff,
+		File: l.File, Addr: l.Group.Addr(), HandOff: handOff, ByClient: c.policy == app.IPHash,
 		Close: func() { c.leave(l.Group, r.Slot) },
 	}, nil
 }
