@@ -106,7 +106,7 @@ const (
 	EventReady     EventType = "ready"             // it listens, or said so
 	EventExit      EventType = "exit"              // it ended; Exit says how
 	EventRestart   EventType = "restart"           // a new process follows an old one
-	EventStop      EventType = "stop"              // stopped by command
+	EventStop      EventType = "stop"              // stopped by command, or done: its exit is one that no restart follows
 	EventDelete    EventType = "delete"            // forgotten by command
 	EventOverlimit EventType = "restart overlimit" // given up after too many fast failures
 	EventReload    EventType = "reload"            // replaced by a successor

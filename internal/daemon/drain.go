@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"paceline/internal/app"
 	"paceline/internal/drain"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
@@ -55,7 +56,7 @@ func (h *host) drainAdopted(p *process) bool {
 		defer cancel()
 		c.leaveRotation(ctx, is)
 		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports()}
-		if p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
+		if p.Spec.Runtime == app.RuntimeNode && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
 			o.Closed = true // each of its answers closes the connection now
 		}
 		c.drained(p.key, drain.Wait(ctx, o))

@@ -162,6 +162,22 @@ func (c *cluster) together() bool {
 	return len(c.memory.Seats) > 0 && c.mechanism == mechanismShared
 }
 
+// vacate frees the seats of processes that there are no more.
+func (c *cluster) vacate(there func(key string) bool) {
+	c.mu.Lock()
+	var left []string
+	for key := range c.memory.Seats {
+		if !there(key) {
+			left = append(left, key)
+		}
+	}
+	c.mu.Unlock()
+	for _, key := range left {
+		c.retire(key)
+		c.stand(key)
+	}
+}
+
 // unscoped takes the zone, which is a number, off an address.
 func unscoped(a netip.AddrPort) (netip.AddrPort, uint32) {
 	scope, err := strconv.ParseUint(a.Addr().Zone(), 10, 32)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"paceline/internal/app"
 	"paceline/internal/logs"
@@ -43,6 +44,12 @@ func (h *host) notes(c *cluster, s *app.Status, spec *app.Spec) (notes []string)
 // the supervisor's, the rest belongs to none of them.
 func (h *host) settle() {
 	h.resumeOrphans()
+	h.mu.Lock()
+	clusters := maps.Clone(h.clusters)
+	h.mu.Unlock()
+	for _, c := range clusters {
+		c.vacate(func(key string) bool { return h.find(key) != nil })
+	}
 	names, err := h.kept.rest()
 	if err != nil {
 		h.log.Debug("close what was left", "error", err)

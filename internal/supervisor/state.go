@@ -191,6 +191,12 @@ func (t *transition) down(p phase, reason string) {
 	t.ready, t.late, t.delay = false, false, 0
 }
 
+// rest is the end of a process that no other follows.
+func (t *transition) rest() {
+	t.down(stopped, "")
+	t.emit(app.EventStop, ending(t.exit))
+}
+
 // redirect changes what follows once the process is gone. The end of an instance
 // is final.
 func (t *transition) redirect(then intent) {
@@ -407,10 +413,10 @@ func (t *transition) byRestartRules() {
 		return
 	case exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
 		t.unstable = 0
-		t.down(stopped, "")
+		t.rest()
 		return
 	case !t.autorestart:
-		t.down(stopped, "")
+		t.rest()
 		return
 	case fast:
 		t.unstable++
