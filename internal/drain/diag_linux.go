@@ -100,10 +100,13 @@ func request(family uint8, seq uint32, states uint32, ports []uint16) []byte {
 	return append(b, filter...)
 }
 
-var errCut = errors.New("message from sock_diag is cut short")
+var (
+	errCut    = errors.New("message from sock_diag is cut short")
+	errNoInfo = errors.New("sock_diag gives no tcp_info")
+)
 
 // parseDump calls emit for each socket in what was read for request seq, and tells
-// whether that was the last. Errors: errCut, an errno.
+// whether that was the last. Errors: errCut, errNoInfo, an errno.
 func parseDump(b []byte, seq uint32, emit func(socket)) (done bool, err error) {
 	e := binary.NativeEndian
 	for len(b) >= unix.SizeofNlMsghdr {
@@ -181,7 +184,10 @@ func parseSocket(b []byte) (s socket, ok bool, err error) {
 		}
 		b = b[min(len(b), align(length)):]
 	}
-	return s, false, fmt.Errorf("sock_diag gives no tcp_info (state %d)", s.side)
+	if s.inode == 0 { // closed: all that is left are numbers, in FIN_WAIT2 or TIME_WAIT
+		return s, false, nil
+	}
+	return s, false, errNoInfo
 }
 
 // setInfo reads a struct tcp_info. Older kernels have less of it: before 4.19 there

@@ -88,6 +88,9 @@ const (
 	firstInterval = 10 * time.Millisecond
 	// lastInterval is what the interval grows to, by a quarter each time.
 	lastInterval = 25 * time.Millisecond
+	// lookShare bounds the time spent on looking where there are many connections:
+	// it rests at least so many times as long as a look takes.
+	lookShare = 3
 )
 
 // looker is a Watch, or a test's.
@@ -99,9 +102,11 @@ func wait(ctx context.Context, w looker, queues bool) (r Result) {
 	defer func() { r.Took = time.Since(begun) }()
 	interval := firstInterval
 	for idle := 0; ; {
+		looked := time.Now()
 		if r.State, r.Err = w.Look(); r.Err != nil {
 			return r
 		}
+		took := time.Since(looked)
 		r.Looks++
 		next := interval
 		if r.Busy > 0 || queues && r.Queued > 0 {
@@ -116,7 +121,7 @@ func wait(ctx context.Context, w looker, queues bool) (r Result) {
 		if r.Err = ctx.Err(); r.Err != nil {
 			return r
 		}
-		timer := time.NewTimer(next)
+		timer := time.NewTimer(max(next, lookShare*took))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
