@@ -100,7 +100,7 @@ const (
 type looker interface{ Look() (State, error) }
 
 // wait looks until all is idle twice in a row.
-func wait(ctx context.Context, w looker, queues bool) (r Result) {
+func wait(ctx context.Context, w looker, o Options) (r Result) {
 	begun := time.Now()
 	defer func() { r.Took = time.Since(begun) }()
 	interval := firstInterval
@@ -112,7 +112,7 @@ func wait(ctx context.Context, w looker, queues bool) (r Result) {
 		took := time.Since(looked)
 		r.Looks++
 		next := interval
-		if r.Busy > 0 || queues && r.Queued > 0 {
+		if r.Busy > 0 || o.Queues && r.Queued > 0 || o.Closed && r.Idle > 0 {
 			idle = 0
 			interval = min(interval+interval/4, lastInterval)
 		} else {

@@ -159,7 +159,7 @@ func TestWaitLooksTwice(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				r := wait(ctx, &looks{states: test.states, err: test.err}, test.queues)
+				r := wait(ctx, &looks{states: test.states, err: test.err}, Options{Queues: test.queues})
 				if !errors.Is(r.Err, test.want) {
 					t.Errorf("error %v, want %v", r.Err, test.want)
 				}

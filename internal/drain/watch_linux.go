@@ -131,7 +131,7 @@ func (w *Watch) judge(seen []socket) (state State) {
 
 // Wait returns when no connection has a request in flight, or when ctx ends, with the
 // state of the last look.
-func (w *Watch) Wait(ctx context.Context) Result { return wait(ctx, w, w.o.Queues) }
+func (w *Watch) Wait(ctx context.Context) Result { return wait(ctx, w, w.o) }
 
 // Close frees what the Watch holds.
 func (w *Watch) Close() { w.diag.close() }
