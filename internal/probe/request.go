@@ -86,7 +86,7 @@ func (t Target) dial(ctx context.Context) (*conn, error) {
 
 func (c *conn) end() {
 	if c != nil {
-		c.Close() //nolint:errcheck,gosec // nothing depends on it
+		c.Close() //nolint:errcheck // nothing depends on it
 	}
 }
 
@@ -106,7 +106,7 @@ func (t Target) request(ctx context.Context, c *conn, keep bool) (r Result, next
 		}
 	}
 	r.Kept = c.used
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck,gosec // a connection that is closed has no deadline
+	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // a connection that is closed has no deadline
 	defer stop()
 	response, err := t.exchange(c, keep)
 	if err != nil {
@@ -161,7 +161,7 @@ func (t Target) exchange(c *conn, keep bool) (*http.Response, error) {
 			err = io.ErrUnexpectedEOF
 		}
 	}
-	return response, err //nolint:bodyclose // the caller does
+	return response, err
 }
 
 // silence is an error that came before the first byte of the answer.
