@@ -31,7 +31,8 @@ const module = "paceline/"
 var imports = map[string][]string{
 	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem"},
+	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
+	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app"},
 

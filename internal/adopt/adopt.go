@@ -70,6 +70,9 @@ type Listen struct {
 	V6Only bool
 	// Backlog is what the program asks for, as it is; it may be negative.
 	Backlog int
+	// MPTCP says that it is no TCP socket, and cannot share its port. It was bound to
+	// one of the kernel's choice, or where no filter was. ErrPass is the answer.
+	MPTCP bool
 }
 
 // Options describe a server.

@@ -1,20 +1,233 @@
 package adopt
 
-import "paceline/internal/kernel"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
 
-// Filter returns the filter, an array of struct sock_filter, that stops the calls. It
-// is for the architecture of this binary. Errors: kernel.ErrUnsupported.
-func Filter() ([]byte, error) { return nil, kernel.ErrUnsupported }
+	"golang.org/x/sys/unix"
 
-// Probe says why programs cannot be adopted here; nil if they can.
-func Probe() error { return kernel.ErrUnsupported }
+	"paceline/internal/kernel"
+)
+
+const (
+	// maxCalls is how many calls are in hand at once. Others wait in the kernel.
+	maxCalls = 1024
+	// maxCallsEach is how many of them may be of one process; what it does beyond
+	// passes, so that no process can fill the hand by itself.
+	maxCallsEach = 64
+)
 
 // Server answers the calls that a filter stops.
-type Server struct{}
+type Server struct {
+	o       Options
+	file    *os.File // the listener, polled by the runtime
+	conn    syscall.RawConn
+	fd      int // of file
+	network uint64
+	ctx     context.Context // the server's life, which Close ends
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	room    chan struct{} // holds one for each call in hand
+	takeover
 
-// New starts a server. Close ends it.
-func New(o Options) (*Server, error) { return nil, kernel.ErrUnsupported }
+	mu     sync.Mutex // guards what follows
+	last   uint64     // the highest id received
+	inHand map[uint64]*call
+	queues map[int][]*call // by process, as long as a goroutine works for it
+}
+
+// New starts a server. Close ends it. Errors are those of the descriptor.
+func New(o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = func(string, ...any) {}
+	}
+	fd := -1
+	conn, err := o.Notify.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("open listener: %w", err)
+	}
+	if ctl := conn.Control(func(p uintptr) { fd, err = unix.FcntlInt(p, unix.F_DUPFD_CLOEXEC, 3) }); ctl != nil || err != nil {
+		return nil, fmt.Errorf("duplicate listener: %w", errors.Join(ctl, err))
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // else the runtime does not poll it
+		return nil, errors.Join(fmt.Errorf("open listener: %w", err), unix.Close(fd))
+	}
+	s := &Server{
+		o: o, fd: fd, file: os.NewFile(uintptr(fd), "seccomp listener"), network: networkOf(-1),
+		room: make(chan struct{}, maxCalls), inHand: map[uint64]*call{}, queues: map[int][]*call{},
+	}
+	if err := s.file.SetReadDeadline(time.Time{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("poll listener: %w", err), s.file.Close())
+	}
+	if s.conn, err = s.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("poll listener: %w", err), s.file.Close())
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.takeOver()
+	s.wg.Go(s.receive)
+	return s, nil
+}
 
 // Close waits until what is being handled has ended. Calls that are not answered are
 // left to the next server.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.cancel()
+	_ = s.file.SetReadDeadline(time.Unix(1, 0)) // New has seen that it takes one
+	s.wg.Wait()
+	return s.file.Close()
+}
+
+// receive takes calls one by one: what a server that dies has received but not saved
+// is one at most.
+func (s *Server) receive() {
+	for {
+		if s.orphan != 0 && !s.ready() {
+			s.findOrphan()
+		}
+		if !s.takeNext() {
+			return
+		}
+	}
+}
+
+// takeNext waits for a call. False means that there will be none.
+func (s *Server) takeNext() bool {
+	select {
+	case s.room <- struct{}{}:
+	case <-s.ctx.Done():
+		return false
+	}
+	n, err := s.next()
+	if err != nil {
+		<-s.room
+		if s.ctx.Err() == nil {
+			s.o.Log("answer calls of programs: %v; those stopped from now on wait", err)
+		}
+		return false
+	}
+	s.foundFirst(n.ID)
+	s.take(&call{ID: n.ID, TID: int(n.PID), NR: int(n.NR), Args: n.Args})
+	return true
+}
+
+// ready reports whether receiving would not have to wait.
+func (s *Server) ready() bool {
+	poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(poll, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && poll[0].Revents&unix.POLLIN != 0
+		}
+	}
+}
+
+// errNoUsers says that no thread has the filter any more.
+var errNoUsers = errors.New("nobody is left whose calls are stopped")
+
+func (s *Server) next() (n kernel.Notification, err error) {
+	wait := s.conn.Read(func(uintptr) bool {
+		for {
+			poll := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+			if _, err = unix.Poll(poll, 0); errors.Is(err, unix.EINTR) {
+				continue
+			}
+			switch {
+			case err != nil:
+				return true
+			case poll[0].Revents&unix.POLLIN == 0 && poll[0].Revents&unix.POLLHUP != 0:
+				err = errNoUsers
+				return true
+			case poll[0].Revents&unix.POLLIN == 0: // the poller tells of the next
+				return false
+			}
+			if n, err = kernel.Receive(s.fd); !errors.Is(err, unix.ENOENT) { // else its caller has ended
+				return true
+			}
+		}
+	})
+	return n, errors.Join(wait, err)
+}
+
+// take has a call handled, for which there is room, after the calls that its process
+// made before.
+func (s *Server) take(c *call) {
+	c.pid = readStatus(c.TID).pid
+	if s.seen != nil {
+		s.seen[c.TID] = struct{}{}
+	}
+	s.mu.Lock()
+	s.inHand[c.ID] = c
+	s.last = max(s.last, c.ID)
+	n := note{Last: s.last, Calls: make([]call, 0, len(s.inHand))}
+	for _, c := range s.inHand {
+		n.Calls = append(n.Calls, *c)
+	}
+	s.mu.Unlock()
+	if s.o.Save != nil {
+		if err := s.o.Save(n.encode()); err != nil && s.ctx.Err() == nil {
+			s.o.Log("save the calls in hand: %v", err)
+		}
+	}
+
+	s.mu.Lock()
+	queue, working := s.queues[c.pid]
+	crowded := len(queue) >= maxCallsEach
+	if !crowded {
+		s.queues[c.pid] = append(queue, c)
+	}
+	s.mu.Unlock()
+	switch {
+	case crowded:
+		s.finish(c, verdict{pass: true})
+	case !working:
+		s.wg.Go(func() { s.work(c.pid) })
+	}
+}
+
+// work handles the calls of one process until there are none.
+func (s *Server) work(pid int) {
+	for {
+		s.mu.Lock()
+		queue := s.queues[pid]
+		if len(queue) == 0 || s.ctx.Err() != nil { // The others are in the note.
+			delete(s.queues, pid)
+			s.mu.Unlock()
+			return
+		}
+		c := queue[0]
+		s.queues[pid] = queue[1:]
+		s.mu.Unlock()
+		s.finish(c, s.decide(c))
+	}
+}
+
+// verdict is what becomes of a call. Zero is that it has succeeded.
+type verdict struct {
+	errno unix.Errno
+	pass  bool // the kernel carries it out
+	leave bool // the next server begins it again
+}
+
+// finish answers a call.
+func (s *Server) finish(c *call, v verdict) {
+	if v.leave {
+		return
+	}
+	a := kernel.Answer{ID: c.ID, Error: -int32(v.errno)}
+	if v.pass {
+		a.Error, a.Flags = 0, unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+	}
+	// ENOENT: its caller was killed, or does the call again after a signal.
+	if err := kernel.Send(s.fd, a); err != nil && !errors.Is(err, unix.ENOENT) {
+		s.o.Log("answer a call of process %d: %v", c.pid, err)
+	}
+	s.mu.Lock()
+	delete(s.inHand, c.ID)
+	s.mu.Unlock()
+	<-s.room
+}

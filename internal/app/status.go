@@ -61,6 +61,23 @@ type Status struct {
 	LogFile string `json:"log_file,omitempty"`
 }
 
+// What a note of Status.Notes begins with, up to its colon, where programs look
+// for it as well.
+const (
+	// NoteEpollFirst: the process had its socket in an epoll set before it
+	// listened on it, so a socket in its place may serve nobody.
+	NoteEpollFirst = "epoll before listen"
+	// NoteSmallBacklog: it listens with a queue of less than SmallBacklog.
+	NoteSmallBacklog = "small backlog"
+	// NoteDaemonized: the process that was started has left, and another one
+	// listens.
+	NoteDaemonized = "daemonized"
+)
+
+// SmallBacklog is the length of an accept queue below which a short burst of
+// connections may find it full. 128 was Linux' own bound before 5.4.
+const SmallBacklog = 128
+
 // Exit says how a process ended.
 type Exit struct {
 	Code    int       `json:"code"`             // exit code; -1 if a signal ended it

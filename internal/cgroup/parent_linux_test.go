@@ -188,31 +188,3 @@ func BenchmarkMakeRemove(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkSpawn(b *testing.B) {
-	p := open(b)
-	name := prefix(b, p) + "1"
-	for _, with := range []bool{false, true} {
-		b.Run(fmt.Sprintf("group=%t", with), func(b *testing.B) {
-			for b.Loop() {
-				cmd := exec.Command("/bin/true")
-				if with {
-					g, err := p.Make(name)
-					if err != nil {
-						b.Fatal(err)
-					}
-					cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(g.Dir.Fd())}
-					defer g.Dir.Close()
-				}
-				if err := cmd.Run(); err != nil {
-					b.Fatal(err)
-				}
-				if with {
-					if err := p.Remove(name); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-		})
-	}
-}

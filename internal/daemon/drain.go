@@ -55,7 +55,7 @@ func (h *host) drainAdopted(p *process) bool {
 	go func() {
 		defer cancel()
 		c.leaveRotation(ctx, is)
-		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports()}
+		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(is)}
 		if p.Spec.Runtime == app.RuntimeNode && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
 			o.Closed = true // each of its answers closes the connection now
 		}
@@ -73,7 +73,7 @@ func (h *host) freeze(c *cluster, number int) (thaw func(), err error) {
 		return func() {}, nil
 	}
 	h.mu.Lock()
-	target := freeze.Target{PID: p.pid, StartTicks: p.startTicks}
+	target := freeze.Target{Roots: []freeze.Process{{PID: p.pid, StartTicks: p.startTicks}}}
 	h.mu.Unlock()
 	select {
 	case <-p.ended: // what may be left of its tree is being killed
@@ -89,6 +89,14 @@ func (c *cluster) drained(key string, r drain.Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cut += r.Busy
+}
+
+// alone reports whether nothing new comes to the sockets of a seat that has left
+// the rotation.
+func (c *cluster) alone(is seat) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mechanism != mechanismShared || c.memory.Epoch > is.Epoch
 }
 
 // ports returns the TCP ports that the app listens on.

@@ -15,9 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"paceline/internal/kernel"
 )
 
 // playProgram is a program that a test runs.
@@ -76,13 +77,12 @@ func playUnprivileged() error {
 	if err != nil {
 		return err
 	}
-	var n notification
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(trap.notify), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); errno != 0 {
-		return errno
+	n, err := kernel.Receive(trap.notify)
+	if err != nil {
+		return err
 	}
-	a := answer{id: n.id, errno: -int32(unix.EDQUOT)}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(trap.notify), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a))); errno != 0 {
-		return errno
+	if err := kernel.Send(trap.notify, kernel.Answer{ID: n.ID, Error: -int32(unix.EDQUOT)}); err != nil {
+		return err
 	}
 	_, err = unix.Wait4(pid, nil, 0, nil)
 	return err

@@ -2,12 +2,11 @@ package keeper
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"paceline/internal/kernel"
 )
 
 // trap is a thread with a seccomp filter, from which processes are forked: a filter
@@ -28,90 +27,24 @@ type trapNote struct {
 	WaitKillable bool `json:"wait_killable"`
 }
 
-// filterSize is that of struct sock_filter.
-const filterSize = int(unsafe.Sizeof(unix.SockFilter{}))
-
-// newTrap starts the thread. It has returned from installing the filter when newTrap
-// returns.
+// newTrap starts the thread. The filter is installed when newTrap returns.
 func newTrap(filter []byte) (*trap, error) {
-	if n := len(filter) / filterSize; len(filter)%filterSize != 0 || n == 0 || n > unix.BPF_MAXINSNS {
-		return nil, fmt.Errorf("install filter of %d bytes: %w", len(filter), unix.EINVAL)
-	}
 	t := &trap{notify: none, work: make(chan func()), ended: make(chan struct{})}
-	release := make(chan struct{})
-	defer close(release)
-	for {
-		installed, elsewhere := make(chan error), make(chan struct{})
-		go func() {
-			runtime.LockOSThread()
-			if onMainThread() { // It is the orphanage's, and Go can never end it.
-				defer runtime.UnlockOSThread()
-				close(elsewhere)
-				<-release // so that the next one gets another
-				return
-			}
-			t.serve(filter, installed)
-		}()
-		select {
-		case <-elsewhere:
-		case err := <-installed:
-			return t, err
+	installed := make(chan error)
+	// Never the main thread: that is the orphanage's, and Go can never end it.
+	kernel.OnOwnThread(func() {
+		defer close(t.ended)
+		l, err := kernel.InstallFilter(filter)
+		t.notify, t.NoNewPrivs, t.WaitKillable = l.FD, l.NoNewPrivs, l.WaitKillable
+		installed <- err
+		if err != nil {
+			return
 		}
-	}
-}
-
-// serve ends its thread when it ends, being locked to it: no other goroutine may get
-// that one.
-func (t *trap) serve(filter []byte, installed chan<- error) {
-	defer close(t.ended)
-	err := t.install(filter)
-	installed <- err
-	if err != nil {
-		return
-	}
-	for do := range t.work {
-		do()
-	}
-}
-
-// install puts the filter on the calling thread.
-func (t *trap) install(filter []byte) (err error) {
-	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
-	t.WaitKillable = true
-	t.notify, err = installFilter(filter, flags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
-	if errors.Is(err, unix.EINVAL) { // before 5.19
-		t.WaitKillable = false
-		t.notify, err = installFilter(filter, flags)
-	}
-	if errors.Is(err, unix.EACCES) { // without CAP_SYS_ADMIN
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("set no_new_privs: %w", err)
+		for do := range t.work {
+			do()
 		}
-		t.NoNewPrivs = true
-		return t.install(filter)
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, unix.EBUSY):
-		return fmt.Errorf("the calls of this process are answered by a supervisor already, such as another Paceline that runs this one: %w", err)
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOSYS):
-		return fmt.Errorf("seccomp is denied here, as by a container's profile, or missing: %w", err)
-	}
-	return fmt.Errorf("install filter: %w", err)
-}
-
-// installFilter returns the listener, which has the close-on-exec flag.
-func installFilter(filter []byte, flags uintptr) (int, error) {
-	program := make([]unix.SockFilter, len(filter)/filterSize) // aligned
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(filter)), filter)
-	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	fd, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
-	runtime.KeepAlive(program)
-	if errno != 0 {
-		return none, errno
-	}
-	return int(fd), nil
+	})
+	return t, <-installed
 }
 
 // do has the thread do something and returns when it has.

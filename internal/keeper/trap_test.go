@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"paceline/internal/kernel"
 )
 
 // testFilter stops listen(2).
@@ -25,7 +27,7 @@ func testFilter() []byte {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	return slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(program)*filterSize))
+	return slices.Clone(unsafe.Slice((*byte)(unsafe.Pointer(&program[0])), len(program)*kernel.FilterSize))
 }
 
 // setTrap makes the trap of a test.
@@ -42,37 +44,17 @@ func setTrap(t *testing.T, c *Client) Trap {
 	return trap
 }
 
-// notification is struct seccomp_notif, answer struct seccomp_notif_resp.
-type notification struct {
-	id         uint64
-	pid, flags uint32
-	nr, arch   uint32
-	ip         uint64
-	args       [6]uint64
-}
-
-type answer struct {
-	id    uint64
-	val   int64
-	errno int32
-	flags uint32
-}
-
 // answerOne waits for a stopped call and lets it fail.
 func answerOne(t *testing.T, trap Trap, errno unix.Errno) (pid int) {
 	t.Helper()
 	err := withFDs([]*os.File{trap.Notify}, func(fds []int) error {
 		stopped(t, fds[0], 10*time.Second)
-		var n notification
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fds[0]), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n))); errno != 0 {
-			return errno
+		n, err := kernel.Receive(fds[0])
+		if err != nil {
+			return err
 		}
-		pid = int(n.pid)
-		a := answer{id: n.id, errno: -int32(errno)}
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fds[0]), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a))); errno != 0 {
-			return errno
-		}
-		return nil
+		pid = int(n.PID)
+		return kernel.Send(fds[0], kernel.Answer{ID: n.ID, Error: -int32(errno)})
 	})
 	if err != nil {
 		t.Fatal(err)

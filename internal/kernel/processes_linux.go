@@ -69,15 +69,7 @@ var processChecks = []check{
 		action := uint32(unix.SECCOMP_RET_USER_NOTIF)
 		return "", seccomp(unix.SECCOMP_GET_ACTION_AVAIL, 0, unsafe.Pointer(&action))
 	}},
-	{"seccomp notification: ADDFD", "5.9", "an unmodified program is given the shared socket", func() (string, error) {
-		// Only a real notification could try it. It has come before 5.19's flag,
-		// which can be tried; else the version must do.
-		if seccompFlags(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|seccompWaitKillable) == nil || atLeast("5.9") {
-			action := uint32(unix.SECCOMP_RET_USER_NOTIF)
-			return "", seccomp(unix.SECCOMP_GET_ACTION_AVAIL, 0, unsafe.Pointer(&action))
-		}
-		return "", errMissing
-	}},
+	{"seccomp notification: ADDFD", "5.9", "a stopped call is answered, and its program given the shared socket", tryNotification},
 	{"seccomp notification: WAIT_KILLABLE_RECV", "5.19", "signals do not interrupt a listen call that is being answered", func() (string, error) {
 		return "", seccompFlags(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | seccompWaitKillable)
 	}},
@@ -111,6 +103,79 @@ func seccompFlags(flags uintptr) error {
 		return nil
 	}
 	return err
+}
+
+// tryNotification stops a call of a thread of its own, and does all that has to be
+// done for it.
+func tryNotification() (string, error) {
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}, // the number of the call
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_SETPGID},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	type made struct {
+		Listener
+		err error
+	}
+	installed, result := make(chan made), make(chan unix.Errno, 1)
+	OnOwnThread(func() {
+		l, err := InstallFilter(unsafe.Slice((*byte)(unsafe.Pointer(&filter[0])), len(filter)*FilterSize))
+		installed <- made{l, err}
+		if err == nil {
+			_, _, errno := unix.Syscall(unix.SYS_SETPGID, 0, uintptr(os.Getpid()), 0) // not carried out
+			result <- errno
+		}
+	})
+	m := <-installed
+	if m.err != nil {
+		return "", m.err
+	}
+	err := answerOne(m.FD)
+	unix.Close(m.FD) //nolint:errcheck // nothing was written; what is not answered fails with ENOSYS now
+	if errno := <-result; err == nil && errno != unix.EDQUOT {
+		err = fmt.Errorf("a stopped call was answered with %w", errno)
+	}
+	if err == nil && m.NoNewPrivs {
+		return "without CAP_SYS_ADMIN: such programs cannot use sudo or set-uid programs", nil
+	}
+	return "", err
+}
+
+// answerOne lets the next stopped call of this process fail with EDQUOT.
+func answerOne(listener int) error {
+	const patience = 2000 // ms
+	poll := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(poll, patience)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err == nil && n == 0 {
+			err = errors.New("a stopped call is not told")
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	n, err := Receive(listener)
+	if err != nil {
+		return err
+	}
+	if !Waits(listener, n.ID) {
+		return errMissing
+	}
+	// The descriptor comes to this process, whose thread the caller is.
+	spare, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(spare) //nolint:errcheck // unused
+	if err := SetFD(listener, n.ID, listener, spare, true); err != nil {
+		return err
+	}
+	return Send(listener, Answer{ID: n.ID, Error: -int32(unix.EDQUOT)})
 }
 
 func trySplice() (string, error) {

@@ -20,14 +20,15 @@ type Process struct {
 // rescanAfter is how long the orphans found by reading the whole process table serve.
 const rescanAfter = time.Second
 
-// Tree finds the members of a tree: some roots, the processes of their sessions and
-// process groups, and what descends from any of these. It belongs to one goroutine.
+// Tree finds the members of a tree: some roots, what descends from them, and, as
+// orphans are no longer anybody's descendants, the processes of their sessions and
+// process groups. It belongs to one goroutine.
 //
-// Descendants are found by the lists of children, which costs some microseconds each.
-// Orphans are in no list that leads to them: once a second a look reads the whole
-// process table for them, 7 us for each process there is. An orphan in a session of
-// its own, as a daemon makes itself one, is found only if its parent was alive at such
-// a look; give it as a root.
+// Descendants are found by the kernel's lists of children (CONFIG_PROC_CHILDREN).
+// Orphans are in no list that leads to them: Members reads the whole process table for
+// them, at most once a second, which costs 7 us for each process there is. An orphan in
+// a session of its own, as a daemon makes itself one, has nothing that tells whose it
+// is: give it as a root.
 type Tree struct {
 	roots   []Process
 	orphans []Process // members that are no member's children

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,12 +17,25 @@ func (t *Tree) Members() ([]Process, error) {
 	if t.slow || t.scanned.IsZero() || time.Since(t.scanned) >= rescanAfter {
 		return t.scan()
 	}
-	members, err := t.walk()
+	members, err := t.walk(append(slices.Clip(t.roots), t.orphans...))
 	if errors.Is(err, fs.ErrNotExist) { // the kernel has no such lists
 		t.slow = true
 		return t.scan()
 	}
 	return members, err
+}
+
+// Descendants returns the roots that are alive and their descendants, in no order. It
+// costs some microseconds each: about 10 and 4 for each thread.
+func (t *Tree) Descendants() ([]Process, error) {
+	if !t.slow {
+		members, err := t.walk(t.roots)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return members, err
+		}
+		t.slow = true
+	}
+	return t.scan()
 }
 
 // scan reads the whole process table.
@@ -55,12 +69,12 @@ func (t *Tree) scan() ([]Process, error) {
 	return members, nil
 }
 
-// walk follows the lists of children. Errors: fs.ErrNotExist if the kernel was built
+// walk follows the lists of children down from some processes. Errors: fs.ErrNotExist if the kernel was built
 // without them.
-func (t *Tree) walk() ([]Process, error) {
+func (t *Tree) walk(from []Process) ([]Process, error) {
 	seen := map[int]bool{}
-	members := make([]Process, 0, len(t.roots)+len(t.orphans))
-	todo := append(append(make([]Process, 0, 16), t.roots...), t.orphans...)
+	members := make([]Process, 0, len(from))
+	todo := slices.Clone(from)
 	for len(todo) > 0 {
 		p := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]

@@ -12,6 +12,9 @@ func (t *Tree) Members() ([]Process, error) {
 	return nil, fmt.Errorf("read process table: %w on this system", errors.ErrUnsupported)
 }
 
+// Descendants is known on Linux only. Errors: errors.ErrUnsupported.
+func (t *Tree) Descendants() ([]Process, error) { return t.Members() }
+
 // EachThread finds none.
 func EachThread(int, func(tid int) error) error { return nil }
 

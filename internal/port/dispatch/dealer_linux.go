@@ -30,20 +30,21 @@ type control struct {
 // hashed is the control page of NewIPHash.
 type hashed struct {
 	control
-	tables [banks][Buckets]uint8 // the slot of each bucket
+	tables [tableBanks][Buckets]uint8 // the slot of each bucket
 }
 
 const (
-	banks     = 15
-	offHead   = int16(unsafe.Offsetof(control{}.head))
-	offDealt  = int16(unsafe.Offsetof(control{}.dealt))
-	offOnce   = int16(unsafe.Offsetof(control{}.once))
-	offShares = int16(unsafe.Offsetof(control{}.shares))
-	offBanks  = int32(unsafe.Offsetof(control{}.lists))
-	offTable  = int16(unsafe.Offsetof(control{}.table))
-	offTables = int32(unsafe.Offsetof(hashed{}.tables))
-	size      = int(unsafe.Sizeof(control{}))
-	sizeHash  = int(unsafe.Sizeof(hashed{}))
+	banks      = 15
+	tableBanks = 4
+	offHead    = int16(unsafe.Offsetof(control{}.head))
+	offDealt   = int16(unsafe.Offsetof(control{}.dealt))
+	offOnce    = int16(unsafe.Offsetof(control{}.once))
+	offShares  = int16(unsafe.Offsetof(control{}.shares))
+	offBanks   = int32(unsafe.Offsetof(control{}.lists))
+	offTable   = int16(unsafe.Offsetof(control{}.table))
+	offTables  = int32(unsafe.Offsetof(hashed{}.tables))
+	size       = int(unsafe.Sizeof(control{}))
+	sizeHash   = int(unsafe.Sizeof(hashed{}))
 )
 
 // Dealer deals the connections of one group of SO_REUSEPORT sockets out, exactly in
@@ -222,7 +223,7 @@ func (r *Dealer) Assign(slots [Buckets]uint8) {
 	if r.hashed == nil {
 		return
 	}
-	bank := r.control.table.Load() % banks // the next one: see Deal
+	bank := r.control.table.Load() % tableBanks // the next one: see Deal
 	r.hashed.tables[bank] = slots
 	r.control.table.Store(bank + 1)
 }

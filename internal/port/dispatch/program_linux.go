@@ -141,7 +141,7 @@ func count() asm.Instructions {
 //
 //	if (md.migrating_sk) goto deal
 //	address = source in the IP header, for IPv4 as ::ffff:a.b.c.d
-//	slot = tables[control.table - 1][hash(address) % 256]
+//	slot = tables[control.table - 1][hash(address) % Buckets]
 func byAddress() asm.Instructions {
 	const at = int16(-24) // of the address, on the stack; -4 is taken
 	const ipv4, ipv6 = 0x0800, 0x86dd
@@ -196,8 +196,8 @@ func byAddress() asm.Instructions {
 		asm.LoadMem(asm.R2, state, offTable, asm.DWord),
 		asm.JEq.Imm(asm.R2, 0, deal),
 		asm.Sub.Imm(asm.R2, 1),
-		asm.JGE.Imm(asm.R2, banks, deal),
-		asm.LSh.Imm(asm.R2, 8),
+		asm.JGE.Imm(asm.R2, tableBanks, deal),
+		asm.LSh.Imm(asm.R2, bucketBits),
 		asm.Add.Imm(asm.R2, offTables),
 		asm.Add.Reg(asm.R2, asm.R1),
 		asm.Add.Reg(asm.R2, state),
