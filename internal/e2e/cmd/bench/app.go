@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,6 +124,9 @@ type study struct {
 func (b *bench) studies(ctx context.Context, list []study) error {
 	failed := 0
 	for _, s := range list {
+		if !strings.Contains(s.name, b.only) {
+			continue
+		}
 		if s.atMost == 0 {
 			s.atMost = time.Minute
 		}
@@ -146,15 +150,32 @@ func (b *bench) studies(ctx context.Context, list []study) error {
 	return nil
 }
 
-// with runs copies of a server under pace while measure works, and waits until they answer.
+// with runs copies of a server under pace while measure works, once all of them answer.
 func (b *bench) with(ctx context.Context, s server, n int, options []string, measure func(*app) error) (err error) {
 	a, err := b.startApp(ctx, s, n, options...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close(ctx)) }()
-	if err := answers(ctx, a.port.Addr()); err != nil {
+	if err := allAnswer(ctx, a.port.Addr(), n); err != nil {
 		return err
 	}
 	return measure(a)
+}
+
+// allAnswer waits until each of n copies, which tell their pids, has answered some of
+// many clients with different addresses.
+func allAnswer(ctx context.Context, addr string, n int) error {
+	within, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	seen := map[string]int{}
+	err := proc.Poll(within, 50*time.Millisecond, func() (bool, error) {
+		r := load.Run(within, load.Config{Addr: addr, Clients: 32, Requests: 64, Timeout: time.Second})
+		maps.Copy(seen, r.Bodies)
+		return len(seen) >= n && r.Failed == 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait until %d copies answer, %d have: %w", n, len(seen), err)
+	}
+	return nil
 }

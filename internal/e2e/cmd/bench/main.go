@@ -60,6 +60,7 @@ type bench struct {
 	cache    string // where programs to compare with are kept
 	examples string // the folder of the servers, one for each language
 	exe      string // this program, which plays the writer and the helpers
+	only     string // if not empty, studies whose name does not hold it are left out
 	table    *table
 }
 
@@ -72,6 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	pace := flags.String("pace", "bin/pace", "the pace `binary` to measure")
 	cache := flags.String("cache", ".cache", "`folder` for programs to compare with")
 	examples := flags.String("examples", "examples", "`folder` of the servers, one for each language")
+	only := flags.String("only", "", "of the parts that measure many programs, only rows whose name holds this `text`")
 	strict := flags.Bool("strict", false, "exit with 1 if a target is missed")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -87,7 +89,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	b := &bench{table: t}
+	b := &bench{table: t, only: *only}
 	if err := b.locate(*pace, *cache, *examples); err != nil {
 		complain(stderr, err)
 		return 1
