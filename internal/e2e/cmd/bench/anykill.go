@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -96,6 +97,7 @@ func (a *app) killOne(ctx context.Context, n int) (death, error) {
 // losses tells what failed, and what of it had been accepted.
 func (b *bench) losses(name, tally string, r load.Result, made []load.Request, deaths []death) error {
 	open, others := 0, 0
+	first, last := time.Duration(math.MaxInt64), time.Duration(math.MinInt64)
 	for _, q := range made {
 		during, accepted := blame(q, deaths)
 		if during {
@@ -103,12 +105,17 @@ func (b *bench) losses(name, tally string, r load.Result, made []load.Request, d
 		}
 		if q.Err != nil && !accepted {
 			others++
+			after := sinceDeath(q, deaths)
+			first, last = min(first, after), max(last, after)
 		}
 	}
 	b.table.row(fmt.Sprintf("%s, kill -9 %d times at %d/s: failed, not accepted by the dead", name, len(deaths), killRate),
 		fmt.Sprintf("%d of %d", others, r.Requests), "0", others == 0 && r.Requests > 0)
 	if r.Failed > 0 {
 		b.table.say("      %s", r)
+	}
+	if others > 0 {
+		b.table.say("      the %d began %s to %s ms after the nearest kill", others, figure(ms(first)), figure(ms(last)))
 	}
 	if tally == "" {
 		b.table.info("  failed in all; on their way while a copy died", fmt.Sprintf("%d; %d", r.Failed, open))
@@ -135,4 +142,15 @@ func blame(q load.Request, deaths []death) (during, accepted bool) {
 	during = slices.ContainsFunc(deaths, func(d death) bool { return q.Begun.Before(d.at.Add(dying)) && end.After(d.at) })
 	torn := []string{"connection reset", "closed without an answer", "answer cut off", "broken pipe"}
 	return during, during && q.Err != nil && slices.Contains(torn, load.Kind(q.Err))
+}
+
+// sinceDeath is how long before (less than zero) or after the nearest death a request began.
+func sinceDeath(q load.Request, deaths []death) time.Duration {
+	nearest := time.Duration(math.MaxInt64)
+	for _, d := range deaths {
+		if since := q.Begun.Sub(d.at); since.Abs() < nearest.Abs() {
+			nearest = since
+		}
+	}
+	return nearest
 }
