@@ -5,12 +5,19 @@ GOLANGCI_LINT := v2.15.0
 VERSION       ?= $(or $(shell git describe --tags --dirty 2>/dev/null),0.1.0-dev)
 FUZZTIME      ?= 10s
 PART          ?=
+DURATION      ?= 10m
 
 BIN   := bin/pace
 CACHE := $(CURDIR)/.cache
 LINT  := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT)
 E2E   := internal/e2e
+# What the end-to-end tests put under pace: wanted, not needed, but CI insists (see
+# internal/e2e). A JDK is large, so it is used where there is one, and in CI.
+SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? $(if $(CI),jdk?)
+EXAMPLE := $(CACHE)/bin/server
 FLAGS := -trimpath -buildvcs=false
+# Node, if it is there and no older than the project supports.
+HAS_NODE = $(shell scripts/deps.sh -n node 2>/dev/null && echo node)
 
 .PHONY: help
 help: ## list the targets
@@ -24,14 +31,23 @@ build: ## build the static binary bin/pace
 
 .PHONY: demo
 demo: ## show the main job with real servers, and check what is claimed
-	@scripts/deps.sh node
-	@$(MAKE) --no-print-directory -s build
+	@$(MAKE) --no-print-directory -s build example
 	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/demo ./cmd/demo
-	@exec $(CACHE)/bin/demo -pace $(BIN) -script examples/node/server.js
+	@exec $(CACHE)/bin/demo -pace $(BIN) -script $(if $(HAS_NODE),examples/node/server.js,$(EXAMPLE))
+
+.PHONY: example
+example:
+	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(EXAMPLE) examples/go/server.go
+
+.PHONY: soak
+soak: ## reload, scale, block and kill under load for DURATION (10m)
+	@$(MAKE) --no-print-directory -s build example
+	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/soak ./cmd/soak
+	@exec $(CACHE)/bin/soak -pace $(BIN) -duration $(DURATION) -go $(EXAMPLE) $(if $(HAS_NODE),-node examples/node/server.js)
 
 .PHONY: test
 test: ## run every test; as root it installs what they need
-	scripts/deps.sh gcc node python3 npm?
+	scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
 	$(GO) vet ./...
 	$(GO) test -race ./...
@@ -39,8 +55,8 @@ test: ## run every test; as root it installs what they need
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
-	@scripts/deps.sh gcc node python3
-	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 $(if $(RUN),-run '$(RUN)') ./...
+	@scripts/deps.sh gcc node python3 $(SERVERS)
+	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') ./...
 
 .PHONY: lint
 lint: $(LINT) ## run golangci-lint (pinned; built at the first time) and build for macOS
@@ -64,9 +80,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 .PHONY: bench
 bench: ## measure what must hold; PART=list runs one part, PART=help names them
-	@scripts/deps.sh node
+	@scripts/deps.sh node python3? ruby? php? nginx? haproxy?
 	@$(MAKE) --no-print-directory -s build
-	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
 
 .PHONY: cover

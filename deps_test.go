@@ -31,7 +31,8 @@ const module = "paceline/"
 var imports = map[string][]string{
 	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem"},
+	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
+	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app"},
 
@@ -49,8 +50,14 @@ var imports = map[string][]string{
 	"internal/nodeipc":       {"internal/kernel"},
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
 	"internal/port/dispatch": {"internal/kernel"},
+	"internal/drain":         {"internal/kernel", "internal/proctree"},
+	"internal/freeze":        {"internal/kernel", "internal/proctree"},
+	"internal/proctree":      {"internal/kernel"},
+	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+
+	"examples/go": nil,
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -200,7 +207,7 @@ func TestPackageComments(t *testing.T) {
 		comments[s.pkg] = append(comments[s.pkg], s.name)
 		want := "Package " + s.file.Name.Name + " "
 		if s.file.Name.Name == "main" {
-			want = "Command " + path.Base(s.pkg) + " "
+			want = "Command " + command(s) + " "
 		}
 		if text := s.file.Doc.Text(); !strings.HasPrefix(text, want) {
 			t.Errorf("%s: package comment begins %.30q, want %q", s.name, text, want)
@@ -211,6 +218,15 @@ func TestPackageComments(t *testing.T) {
 			t.Errorf("%s: %d package comments %v, want one", pkg, len(files), files)
 		}
 	}
+}
+
+// command is what a main package is called: by its folder, and an example, whose
+// folder is a language, by its file.
+func command(s source) string {
+	if strings.HasPrefix(s.pkg, "examples/") {
+		return strings.TrimSuffix(path.Base(s.name), ".go")
+	}
+	return path.Base(s.pkg)
 }
 
 // One binary plays every role, so whatever is linked is initialised before

@@ -51,6 +51,8 @@ func run(argv []string) int {
 			return report(runKeeper())
 		case roleDaemon:
 			return report(runDaemon())
+		case daemon.ExecRole:
+			return report(daemon.ListenPID(argv[2:]))
 		}
 	}
 	return runCLI(argv)

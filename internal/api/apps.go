@@ -30,6 +30,9 @@ type TargetsRequest struct {
 	// Parallel is how many instances of an app are acted on at once. Zero leaves
 	// it to the daemon.
 	Parallel int `json:"parallel,omitempty"`
+	// Verify asks OpReload to count what became of the connections meanwhile:
+	// ActionReply.Verified. The other operations ignore it.
+	Verify bool `json:"verify,omitempty"`
 }
 
 // ScaleRequest asks for another number of instances.
@@ -42,6 +45,38 @@ type ScaleRequest struct {
 type ActionReply struct {
 	Instances []app.Status `json:"instances"`          // those acted on, as they are now, by id
 	Warnings  []string     `json:"warnings,omitempty"` // one line each, for people
+	// Verified says what a reload did to connections, if TargetsRequest.Verify
+	// asked for it: one for each address of each app, in order.
+	Verified []Verification `json:"verified,omitempty"`
+}
+
+// Unknown is a count of a Verification that cannot be known here.
+const Unknown = -1
+
+// Verification counts what became of the connections to one address of an app
+// from the beginning of a reload to its end. A count may be Unknown.
+type Verification struct {
+	App     string `json:"app"`
+	Address string `json:"address"` // as in app.Status.Ports
+	// Served is how many connections the kernel queued on the app's sockets.
+	Served int64 `json:"served"`
+	// Refused is how many were dropped since a queue was full or no socket listened.
+	Refused int64 `json:"refused"`
+	// Reset is how many had a request in flight, or were not accepted yet, when
+	// their old process ended.
+	Reset int64 `json:"reset"`
+	// Moved is how many went, not yet accepted, from an old process to another one.
+	Moved      int64    `json:"moved"`
+	DurationMS int64    `json:"duration_ms"`     // of the reload, in milliseconds
+	Notes      []string `json:"notes,omitempty"` // why a count is Unknown, and the like; one line each
+}
+
+// Progress is one event of a streamed action: a step on the way, or the end,
+// which has a Reply or an Error.
+type Progress struct {
+	Step  string       `json:"step,omitempty"` // what has been done; one line, for people
+	Reply *ActionReply `json:"reply,omitempty"`
+	Error *Error       `json:"error,omitempty"`
 }
 
 // InstancesQuery selects instances.
@@ -59,7 +94,7 @@ type AppsQuery struct {
 // Brief returns s without what a list does not show: a list of 500 instances is
 // half as long by it, and read in half the time.
 func Brief(s app.Status) app.Status {
-	s.Namespace, s.Mechanism, s.Gen = "", "", 0
+	s.Namespace, s.Mechanism, s.Notes, s.Gen = "", "", nil, 0
 	s.OutFile, s.ErrFile, s.LogFile = "", "", ""
 	s.CreatedAt = time.Time{}
 	s.StartedAt = s.StartedAt.Truncate(time.Millisecond)

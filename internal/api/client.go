@@ -105,9 +105,13 @@ func (c *Client) Restart(ctx context.Context, q TargetsRequest) (ActionReply, er
 	return c.act(ctx, "/v1/restart", q)
 }
 
-// Reload replaces instances without a gap, where that can be done.
-func (c *Client) Reload(ctx context.Context, q TargetsRequest) (ActionReply, error) {
-	return c.act(ctx, "/v1/reload", q)
+// Reload replaces instances without a gap, where that can be done. Progress is
+// called with each step that the daemon tells of, a line for people; it may be nil.
+func (c *Client) Reload(ctx context.Context, q TargetsRequest, progress func(step string)) (ActionReply, error) {
+	if progress == nil {
+		return c.act(ctx, "/v1/reload", q)
+	}
+	return c.follow(ctx, "/v1/reload", q, progress)
 }
 
 // Delete stops and forgets instances.
@@ -197,7 +201,7 @@ func (c *Client) Gone(ctx context.Context) error {
 func stream[T any](ctx context.Context, c *Client, path string, query url.Values, h Handler[T]) error {
 	var response *http.Response
 	err := retry(ctx, func() (err error) {
-		response, err = c.do(ctx, http.MethodGet, path, query, nil) //nolint:bodyclose // closed below
+		response, err = c.do(ctx, http.MethodGet, path, query, nil, "") //nolint:bodyclose // closed below
 		return err
 	})
 	if err != nil {
@@ -233,22 +237,75 @@ func (c *Client) act(ctx context.Context, path string, q any) (r ActionReply, er
 	return r, err
 }
 
+// follow is act with an answer that may come as a stream of Progress. A daemon
+// that knows no such stream answers as to act.
+func (c *Client) follow(ctx context.Context, path string, q any, progress func(string)) (r ActionReply, err error) {
+	response, err := c.send(ctx, path, q, streamType)
+	if err == nil && !isStream(response.Header.Get("Content-Type")) {
+		err = c.read(ctx, response, &r)
+	} else if err == nil {
+		r, err = c.end(ctx, response.Body, progress)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Reply != nil {
+		r = *e.Reply
+	}
+	return r, err
+}
+
+// end reads and closes a stream of Progress until the event that is the answer.
+func (c *Client) end(ctx context.Context, body io.ReadCloser, progress func(string)) (ActionReply, error) {
+	defer body.Close() //nolint:errcheck // nothing was written
+	var last *Progress
+	var broken error
+	err := readEvents(body, func(data []byte, _ bool) error {
+		var p Progress
+		if broken = json.Unmarshal(data, &p); broken != nil {
+			broken = fmt.Errorf("read event: %w", broken)
+			return broken
+		}
+		if p.Step != "" {
+			progress(p.Step)
+		}
+		if p.Reply != nil || p.Error != nil {
+			last = &p
+			return io.EOF
+		}
+		return nil
+	})
+	switch {
+	case broken != nil:
+		return ActionReply{}, broken
+	case last == nil && err == nil: // the stream ended in the middle
+		return ActionReply{}, c.lost(ctx, io.ErrUnexpectedEOF)
+	case last == nil:
+		return ActionReply{}, c.lost(ctx, err)
+	case last.Error != nil:
+		return ActionReply{}, last.Error
+	}
+	return *last.Reply, nil
+}
+
 // post sends q once: what it asks for must not happen twice.
 func (c *Client) post(ctx context.Context, path string, q, answer any) error {
-	body, err := json.Marshal(q)
-	if err != nil {
-		return fmt.Errorf("encode request: %w", err)
-	}
-	response, err := c.do(ctx, http.MethodPost, path, nil, body)
+	response, err := c.send(ctx, path, q, "")
 	if err != nil {
 		return err
 	}
 	return c.read(ctx, response, answer)
 }
 
+// send posts q and returns the answer, of the type accept if that is not "".
+func (c *Client) send(ctx context.Context, path string, q any, accept string) (*http.Response, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, fmt.Errorf("encode request: %w", err)
+	}
+	return c.do(ctx, http.MethodPost, path, nil, body, accept)
+}
+
 func (c *Client) get(ctx context.Context, path string, query url.Values, answer any) error {
 	return retry(ctx, func() error {
-		response, err := c.do(ctx, http.MethodGet, path, query, nil)
+		response, err := c.do(ctx, http.MethodGet, path, query, nil, "")
 		if err != nil {
 			return err
 		}
@@ -278,7 +335,7 @@ func retry(ctx context.Context, request func() error) error {
 }
 
 // do sends one request and returns the answer if it is not an error.
-func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte, accept string) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: "pace", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
@@ -286,6 +343,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -108,7 +108,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpStart:     func() error { _, err := c.Start(ctx, StartRequest{}); return err },
 		OpStop:      func() error { _, err := c.Stop(ctx, targets); return err },
 		OpRestart:   func() error { _, err := c.Restart(ctx, targets); return err },
-		OpReload:    func() error { _, err := c.Reload(ctx, targets); return err },
+		OpReload:    func() error { _, err := c.Reload(ctx, targets, nil); return err },
 		OpDelete:    func() error { _, err := c.Delete(ctx, targets); return err },
 		OpReset:     func() error { _, err := c.Reset(ctx, targets); return err },
 		OpFlush:     func() error { _, err := c.Flush(ctx, targets); return err },

@@ -49,7 +49,7 @@ func decode(r io.Reader, v any) error {
 }
 
 // DecodeStart reads and checks the body of OpStart. Each spec has passed
-// Validate. Errors: *Error with CodeInvalid.
+// Validate, with its sockets in their normal form. Errors: *Error with CodeInvalid.
 func DecodeStart(r io.Reader) (StartRequest, error) {
 	var q StartRequest
 	if err := decode(r, &q); err != nil {
@@ -64,6 +64,10 @@ func DecodeStart(r io.Reader) (StartRequest, error) {
 	names := make(map[string]bool, len(q.Specs))
 	for i := range q.Specs {
 		s := &q.Specs[i]
+		var err error
+		if s.Sockets, err = app.NormaliseSockets(s.Sockets); err != nil {
+			return StartRequest{}, invalid("%v: %v", app.ErrInvalid, err)
+		}
 		if err := s.Validate(); err != nil {
 			return StartRequest{}, invalid("%v", err)
 		}

@@ -247,3 +247,17 @@ func stands[T any](t *testing.T, q T, err error, again func(io.Reader) (T, error
 	}
 	return true
 }
+
+func TestDecodeStartNormalisesSockets(t *testing.T) {
+	body := func(sockets string) string {
+		return `{"specs":[{"name":"api","exec":"/x","cwd":"/","mode":"fork","instances":1,"kill_signal":"SIGINT","sockets":` + sockets + `}]}`
+	}
+	q, err := DecodeStart(strings.NewReader(body(`["web=:80", "unix:/run//x"]`)))
+	if err != nil || len(q.Specs) != 1 || strings.Join(q.Specs[0].Sockets, " ") != "web=*:80 /run/x" {
+		t.Errorf("got %+v, %v", q, err)
+	}
+	_, err = DecodeStart(strings.NewReader(body(`["localhost:80"]`)))
+	if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeInvalid || !strings.Contains(e.Message, "names are not looked up") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -65,6 +65,7 @@ func load(t *testing.T) document {
 type exchange struct {
 	request, response reflect.Type
 	query             []string
+	progress          reflect.Type // of the events of an answer that may be a stream
 }
 
 func exchanges() map[string]exchange {
@@ -76,7 +77,7 @@ func exchanges() map[string]exchange {
 		OpStart:     {request: reflect.TypeFor[StartRequest](), response: reflect.TypeFor[ActionReply]()},
 		OpStop:      targets,
 		OpRestart:   targets,
-		OpReload:    targets,
+		OpReload:    {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
 		OpDelete:    targets,
 		OpReset:     targets,
 		OpFlush:     targets,
@@ -130,6 +131,13 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 			mime = "text/event-stream"
 		}
 		d.check(t, r.Name+" response", o.Responses["200"].Content[mime].Schema, want.response)
+		events, streamed := o.Responses["200"].Content[streamType]
+		switch {
+		case want.progress != nil:
+			d.check(t, r.Name+" progress", events.Schema, want.progress)
+		case streamed && !r.Stream:
+			t.Errorf("%s: a stream is described, but is none", r.Name)
+		}
 		if o.Responses["default"].Ref != "#/components/responses/Error" {
 			t.Errorf("%s: errors are not described", r.Name)
 		}
@@ -225,7 +233,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	d := load(t)
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
-		"Balance": {string(app.RoundRobin), string(app.Shared)}, "Stream": {string(Out), string(Err), string(Notice)},
+		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

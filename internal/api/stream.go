@@ -7,8 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 )
+
+// streamType is the media type of server-sent events.
+const streamType = "text/event-stream"
+
+func isStream(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == streamType
+}
 
 // EventWriter sends server-sent events, one JSON value each. One goroutine at a
 // time may use it.
@@ -21,7 +30,7 @@ type EventWriter struct {
 // at once that it has begun.
 func NewEventWriter(w http.ResponseWriter) (*EventWriter, error) {
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
+	h.Set("Content-Type", streamType)
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	e := &EventWriter{w: w}

@@ -26,7 +26,17 @@ type Balance string
 const (
 	RoundRobin Balance = "round-robin" // in turn, blocked instances left out
 	Shared     Balance = "shared"      // one queue, whoever is free accepts
+	IPHash     Balance = "ip-hash"     // by the client's address, the same instance each time
+	// None: each instance is on its own. Nothing is shared; what they listen on
+	// is theirs.
+	None Balance = "none"
 )
+
+// Balances lists all of them, for help and completion.
+func Balances() []Balance { return []Balance{RoundRobin, Shared, IPHash, None} }
+
+// RemapLoopback is the one value of Spec.Remap.
+const RemapLoopback = "127.0.0.1:0"
 
 // RuntimeNode marks an app whose program is node itself, so that the channel
 // and the cluster protocol of Node reach the app's own code.
@@ -56,6 +66,13 @@ type Spec struct {
 	Instances   int     `json:"instances"`              // at least 1
 	Balance     Balance `json:"balance,omitempty"`      // "" picks by mode and kernel
 	InstanceVar string  `json:"instance_var,omitempty"` // "" means NODE_APP_INSTANCE
+	// Sockets are addresses that Paceline opens and hands over as LISTEN_FDS, to
+	// programs that know it; see ParseSocket. At most MaxSockets.
+	Sockets []string `json:"sockets,omitempty"`
+	// Remap is RemapLoopback for a copy of an app that must not be in the way of
+	// it: whatever TCP address the program binds, it gets a port of the kernel's
+	// choice on 127.0.0.1 instead. "" leaves its addresses alone.
+	Remap string `json:"remap,omitempty"`
 
 	NoAutorestart bool     `json:"no_autorestart,omitempty"`
 	MaxRestarts   int      `json:"max_restarts"`                        // fast failures until errored; 16 by default
@@ -134,8 +151,8 @@ func (s *Spec) Validate() error {
 	if s.Instances < 1 || s.Instances > MaxInstances {
 		return bad("instances %d is not between 1 and %d", s.Instances, MaxInstances)
 	}
-	if !slices.Contains([]Balance{"", RoundRobin, Shared}, s.Balance) {
-		return bad("balance %q is neither round-robin nor shared", s.Balance)
+	if err := s.validateSharing(); err != nil {
+		return bad("%v", err)
 	}
 	if s.Runtime != "" && s.Runtime != RuntimeNode {
 		return bad("runtime %q is not known", s.Runtime)
@@ -174,6 +191,33 @@ func (s *Spec) Validate() error {
 		if strings.ContainsRune(arg, 0) {
 			return bad("args: %q holds a NUL byte", arg)
 		}
+	}
+	return nil
+}
+
+// validateSharing checks what says which addresses the instances have, and how
+// they share them.
+func (s *Spec) validateSharing() error {
+	if s.Balance != "" && !slices.Contains(Balances(), s.Balance) {
+		return fmt.Errorf("balance %q is none of round-robin, shared, ip-hash, none", s.Balance)
+	}
+	if s.Balance == None && s.Mode == Cluster {
+		return errors.New("balance none shares nothing, so the mode cannot be cluster")
+	}
+	normal, err := NormaliseSockets(s.Sockets)
+	if err != nil {
+		return err
+	}
+	for i, text := range s.Sockets {
+		if text != normal[i] {
+			return fmt.Errorf("socket %q must be written %q here", text, normal[i])
+		}
+	}
+	if len(s.Sockets) > 0 && s.Mode == Fork && s.Instances > 1 {
+		return fmt.Errorf("%d instances that share nothing cannot have the same sockets; let them share: mode cluster", s.Instances)
+	}
+	if s.Remap != "" && s.Remap != RemapLoopback {
+		return fmt.Errorf("remap %q is not %s", s.Remap, RemapLoopback)
 	}
 	return nil
 }

@@ -32,11 +32,15 @@ type Status struct {
 	Index     int     `json:"index"` // slot within the app: NODE_APP_INSTANCE
 	Mode      Mode    `json:"mode"`
 	Balance   Balance `json:"balance,omitempty"`   // policy in use, for apps that share a port
-	Mechanism string  `json:"mechanism,omitempty"` // how it is done: "kernel", "hand-off", "shared socket"
-	State     State   `json:"state"`
-	Ready     bool    `json:"ready,omitempty"` // it listens, or has said that it is ready
-	PID       int     `json:"pid,omitempty"`   // 0 without a process
-	Gen       uint64  `json:"gen,omitempty"`   // counts the processes of this instance
+	Mechanism string  `json:"mechanism,omitempty"` // how it is done: "kernel", "shared socket", "hand-off"
+	// BalanceReason says why the policy or the mechanism is not the one that was
+	// asked for, or not the best that Paceline has; "" if it is.
+	BalanceReason string   `json:"balance_reason,omitempty"`
+	Notes         []string `json:"notes,omitempty"` // facts on how the process was adopted; one line each, for people
+	State         State    `json:"state"`
+	Ready         bool     `json:"ready,omitempty"` // it listens, or has said that it is ready
+	PID           int      `json:"pid,omitempty"`   // 0 without a process
+	Gen           uint64   `json:"gen,omitempty"`   // counts the processes of this instance
 
 	Restarts  int       `json:"restarts"`            // since the app was started
 	Unstable  int       `json:"unstable,omitempty"`  // fast failures in a row
@@ -56,6 +60,23 @@ type Status struct {
 	ErrFile string `json:"error_file,omitempty"`
 	LogFile string `json:"log_file,omitempty"`
 }
+
+// What a note of Status.Notes begins with, up to its colon, where programs look
+// for it as well.
+const (
+	// NoteEpollFirst: the process had its socket in an epoll set before it
+	// listened on it, so a socket in its place may serve nobody.
+	NoteEpollFirst = "epoll before listen"
+	// NoteSmallBacklog: it listens with a queue of less than SmallBacklog.
+	NoteSmallBacklog = "small backlog"
+	// NoteDaemonized: the process that was started has left, and another one
+	// listens.
+	NoteDaemonized = "daemonized"
+)
+
+// SmallBacklog is the length of an accept queue below which a short burst of
+// connections may find it full. 128 was Linux' own bound before 5.4.
+const SmallBacklog = 128
 
 // Exit says how a process ended.
 type Exit struct {
@@ -102,7 +123,7 @@ const (
 	EventReady     EventType = "ready"             // it listens, or said so
 	EventExit      EventType = "exit"              // it ended; Exit says how
 	EventRestart   EventType = "restart"           // a new process follows an old one
-	EventStop      EventType = "stop"              // stopped by command
+	EventStop      EventType = "stop"              // stopped by command, or done: its exit is one that no restart follows
 	EventDelete    EventType = "delete"            // forgotten by command
 	EventOverlimit EventType = "restart overlimit" // given up after too many fast failures
 	EventReload    EventType = "reload"            // replaced by a successor

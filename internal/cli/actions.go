@@ -27,7 +27,7 @@ func (c *cli) action(cmd *cobra.Command, act func(context.Context, api.TargetsRe
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		q := api.TargetsRequest{Targets: args}
 		if request != nil {
-			q.Parallel = request.Parallel
+			q.Parallel, q.Verify = request.Parallel, request.Verify
 		}
 		reply, err := act(cmd.Context(), q)
 		return c.done(reply, err, tell)
@@ -43,6 +43,7 @@ func (c *cli) done(reply api.ActionReply, err error, tell func([]app.Status)) er
 	if len(reply.Instances) > 0 {
 		tell(reply.Instances)
 	}
+	c.verified(reply.Verified)
 	for _, w := range reply.Warnings {
 		c.warn(w)
 	}
@@ -111,23 +112,6 @@ errored. Requests may fail meanwhile; reload replaces instances without that.`,
 		Example: `  pace restart api
   pace restart all`,
 	}, c.client.Restart, nil, nil)
-}
-
-func (c *cli) reloadCommand() *cobra.Command {
-	var q api.TargetsRequest
-	cmd := c.action(&cobra.Command{
-		Use:   "reload target...",
-		Short: "Replace instances without a failed request",
-		Long: `reload starts the new release of each instance beside the old one, waits until it
-is ready, and only then lets the old one finish its requests and end. If the new
-one crashes, hangs or listens elsewhere, the old ones keep serving and reload
-fails saying why.`,
-		Example: `  pace reload api
-  pace reload api --parallel 4    # four instances at a time
-  pace reload all`,
-	}, c.client.Reload, &q, nil)
-	cmd.Flags().IntVar(&q.Parallel, "parallel", 0, "`count` of instances of an app to replace at once (default 0: the daemon decides)")
-	return cmd
 }
 
 func (c *cli) deleteCommand() *cobra.Command {

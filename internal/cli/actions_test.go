@@ -28,6 +28,7 @@ func TestActions(t *testing.T) {
 		{"stop 0 1 api", `stop {"targets":["0","1","api"]}`, "stopped"},
 		{"restart all", `restart {"targets":["all"]}`, "api"},
 		{"reload api --parallel 4", `reload {"targets":["api"],"parallel":4}`, "api"},
+		{"reload api --verify", `reload {"targets":["api"],"verify":true}`, "api"},
 		{"delete all", `delete {"targets":["all"]}`, "deleted api (0, 1)\n"},
 		{"del /x/", `delete {"targets":["/x/"]}`, "deleted api (0, 1)\n"},
 		{"reset 0", `reset {"targets":["0"]}`, "api"},
@@ -41,7 +42,11 @@ func TestActions(t *testing.T) {
 		f.mu.Lock()
 		f.seen = nil
 		f.mu.Unlock()
-		f.run(strings.Fields(c.args)...).want(t, 0, c.stdout, "")
+		warning := ""
+		if strings.Contains(c.args, "--verify") {
+			warning = "counted no connections"
+		}
+		f.run(strings.Fields(c.args)...).want(t, 0, c.stdout, warning)
 		if got := f.requests(); got != c.request {
 			t.Errorf("%s: got %s, want %s", c.args, got, c.request)
 		}

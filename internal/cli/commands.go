@@ -25,7 +25,7 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
 			}
 		}},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {

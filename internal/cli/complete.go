@@ -49,6 +49,22 @@ func (c *cli) complete(ctx context.Context, ids bool) []string {
 	return append(words, "all\tevery app")
 }
 
+// mustComplete offers words as the value of an option of cmd.
+func mustComplete(cmd *cobra.Command, option string, words []string) {
+	if err := cmd.RegisterFlagCompletionFunc(option, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic("cli: complete --" + option + ": " + err.Error())
+	}
+}
+
+// texts turns a list of words of some type into one of strings.
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
 func (c *cli) completionCommand() *cobra.Command {
 	shells := []string{"bash", "zsh", "fish"}
 	return &cobra.Command{

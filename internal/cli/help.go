@@ -62,7 +62,7 @@ func (c *cli) helpFlags(title string, flags *pflag.FlagSet, wanted func(name str
 		}
 		if f.NoOptDefVal == "" {
 			head += " " + name
-			if f.DefValue != "" && f.DefValue != "0" {
+			if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "[]" {
 				usage += " (default " + f.DefValue + ")"
 			}
 		}

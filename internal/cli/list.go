@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,7 +69,7 @@ func (c *cli) list(list []app.Status) {
 	for i := range list {
 		s := &list[i]
 		row := []string{
-			strconv.Itoa(s.ID), s.Name, string(s.Mode), dash(string(s.Balance)), "-",
+			strconv.Itoa(s.ID), s.Name, string(s.Mode), dash(c.balance(s)), "-",
 			c.look.paint(stateColour(s.State), string(s.State)), strconv.Itoa(s.Restarts), "-", "-", "-",
 			dash(strings.Join(s.Ports, ",")),
 		}
@@ -85,9 +86,51 @@ func (c *cli) list(list []app.Status) {
 	}
 	c.table(columns, rows)
 	if boxes {
+		c.reasons(list)
 		c.troubles(list, now)
 	}
 }
+
+// balance is the policy of an instance, on a terminal with a mark if there is
+// more to say.
+func (c *cli) balance(s *app.Status) string {
+	if s.BalanceReason != "" && s.Balance != "" && c.look.terminal {
+		return string(s.Balance) + "*"
+	}
+	return string(s.Balance)
+}
+
+// reasons prints what the marks mean: a line for each reason, with its apps.
+func (c *cli) reasons(list []app.Status) {
+	var order []string
+	apps := map[string][]string{}
+	for i := range list {
+		s := &list[i]
+		if s.BalanceReason == "" || s.Balance == "" {
+			continue
+		}
+		if apps[s.BalanceReason] == nil {
+			order = append(order, s.BalanceReason)
+		}
+		if names := apps[s.BalanceReason]; !slices.Contains(names, s.Name) {
+			apps[s.BalanceReason] = append(names, s.Name)
+		}
+	}
+	for i, reason := range order {
+		if i == maxTroubles {
+			c.printf("* and %d more; `pace show NAME` tells\n", len(order)-i)
+			break
+		}
+		names := apps[reason]
+		if more := len(names) - maxNames; more > 0 {
+			names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
+		}
+		c.printf("* %s: %s\n", strings.Join(names, ", "), oneLine(reason))
+	}
+}
+
+// maxNames bounds the apps that one line names.
+const maxNames = 5
 
 // maxTroubles bounds the lines below a table: a broken release of an app with
 // hundreds of instances says the same in all of them.

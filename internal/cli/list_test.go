@@ -86,6 +86,26 @@ func TestListTellsAFewTroublesOnly(t *testing.T) {
 	}
 }
 
+func TestListTellsWhyTheBalanceIsNotTheBest(t *testing.T) {
+	list := sample()[:2]
+	for i := range 7 {
+		s := sample()[0]
+		s.ID, s.Name, s.Balance, s.BalanceReason = 10+i, fmt.Sprintf("s%d", i%6), app.Shared, "eBPF is not\npermitted here"
+		list = append(list, s)
+	}
+	f := newFake(t, map[string]func(r *http.Request) any{api.OpInstances: give(list)})
+	r := f.with(t.Context(), Options{Terminal: terminal(160), Environ: []string{"NO_COLOR=1"}}, "list")
+	if n := strings.Count(r.stdout, " shared* "); n != 7 || strings.Contains(r.stdout, "round-robin*") {
+		t.Errorf("%d marks, want 7 in:\n%s", n, r.stdout)
+	}
+	if want := "* s0, s1, s2, s3, s4, 1 more: eBPF is not; permitted here\n"; strings.Count(r.stdout, "* s0") != 1 || !strings.Contains(r.stdout, want) {
+		t.Errorf("want %q in:\n%s", want, r.stdout)
+	}
+	if r := f.run("list"); strings.Contains(r.stdout, "*,") || strings.Contains(r.stdout, "shared*") || strings.Contains(r.stdout, "eBPF") {
+		t.Errorf("a mark where programs read:\n%s", r.stdout)
+	}
+}
+
 func TestUptime(t *testing.T) {
 	const day = 24 * time.Hour
 	for d, want := range map[time.Duration]string{

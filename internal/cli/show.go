@@ -120,6 +120,7 @@ func appFields(s *app.Spec) [][2]string {
 	add("cwd", s.Cwd)
 	add("mode", string(s.Mode))
 	add("balance", string(s.Balance))
+	add("sockets", strings.Join(s.Sockets, ", "))
 	add("instances", strconv.Itoa(s.Instances))
 	restart := fmt.Sprintf("until %s in a row, each below %s of uptime", count(s.MaxRestarts, "failure"), s.MinUptime)
 	if s.NoAutorestart {
@@ -173,6 +174,10 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 		balance += " by " + s.Mechanism
 	}
 	add("balance", balance)
+	add("because", oneLine(s.BalanceReason))
+	for _, note := range s.Notes {
+		add("note", oneLine(note))
+	}
 	restarts := strconv.Itoa(s.Restarts)
 	if s.Unstable > 0 {
 		restarts += fmt.Sprintf(", %d of them fast failures in a row", s.Unstable)

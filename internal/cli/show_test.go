@@ -28,12 +28,15 @@ func sampleApps(env bool) []api.AppInfo {
 		list[i].Mechanism, list[i].CreatedAt = "hand-off", now().Add(-48*time.Hour)
 		list[i].OutFile, list[i].ErrFile = "/h/logs/api-out-0.log", "/h/logs/api-error-0.log"
 	}
+	list[1].BalanceReason = "eBPF is not permitted here"
+	list[1].Notes = []string{"no_new_privs is set: sudo in it cannot elevate", "epoll before listen: it may\nserve nobody"}
 	list[1].LastExit = &app.Exit{
 		Code: -1, Signal: "SIGKILL", OOM: true, At: now().Add(-2 * time.Minute), Uptime: app.Duration(90 * time.Minute), PID: 4000,
 		Stderr: []string{"\x1b[31mallocating\x1b[0m", "more"},
 	}
 	tool := app.Defaults()
 	tool.Name, tool.Exec, tool.Cwd, tool.NoAutorestart, tool.Namespace = "mailer", "/srv/mailer", "/srv", true, "batch"
+	tool.Sockets = []string{"web=*:8080", "/run/x.sock"}
 	mailer := sample()[3]
 	mailer.ID = 9
 	return []api.AppInfo{

@@ -32,12 +32,17 @@ The id or name of an app that exists, its namespace, all, or a /regular
 expression/ on the name starts that again as it was configured. A script that
 runs under its name already is refused, unless --force replaces it.
 
+With -i the instances share what they listen on, whatever the program is: it needs
+no change. --balance says who gets a new connection.
+
 Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 		Example: `  pace start server.js
   pace start server.js -i max --name api
+  pace start ./server -i 4        # any program: four copies, one port
   pace start app.py --interpreter python3.12 -- --port 3000
   pace start ./server --kill-signal SIGTERM --kill-timeout 10s
   pace start "python3 -m http.server 8000"
+  pace start app --socket 127.0.0.1:8080
   pace start api                  # an app that was stopped`,
 		Args: atLeast(1, "what to start: a script, a program, a command line, or an app that exists"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -60,6 +65,8 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 		},
 	}
 	startFlags(cmd.Flags(), &o)
+	mustComplete(cmd, "balance", texts(app.Balances()))
+	mustComplete(cmd, "instances", []string{"max"})
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace an app of that name even if it runs")
 	return cmd
 }
@@ -69,30 +76,49 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 func startFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word`, no number (default: the script's name without extension)")
 	f.StringVar(&o.Namespace, "namespace", "", "a `word` that groups apps as a target (default \"default\")")
+	programFlags(f, o)
+
+	f.StringVarP(&o.Instances, "instances", "i", "", "instances, which share what they listen on: a `count` from 1, max or 0 for one per usable CPU, -1 for one less than that (default: one, on its own)")
+	f.BoolVarP(&o.ForkMode, "execute-command", "x", false, "no sharing, even with --instances: each instance on its own")
+	f.StringVar(&o.Balance, "balance", "", "`policy` for new connections: round-robin, shared (whoever is free), ip-hash (by the client's address), or none: nothing is shared, as with -x (default round-robin where the kernel does it or the app is Node, else shared)")
+	f.StringArrayVar(&o.Sockets, "socket", nil, "`address` that Paceline opens and hands over as LISTEN_FDS, to programs that know it: 8080, 127.0.0.1:8080, [::1]:8080, /run/x.sock or @abstract, with NAME= before it for LISTEN_FDNAMES; may be repeated (default: none)")
+	f.StringVar(&o.InstanceVar, "instance-var", "", "`name` of the variable that tells an instance its number (default NODE_APP_INSTANCE)")
+
+	restartFlags(f, o)
+	stopFlags(f, o)
+	logFlags(f, o)
+}
+
+// programFlags declares how the program is run.
+func programFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVar(&o.Cwd, "cwd", "", "`folder` in which the app runs (default: this one)")
 	f.StringVar(&o.Interpreter, "interpreter", "", "`program` that runs the script, or none to run the file itself (default: by extension and #! line)")
 	f.StringVar(&o.InterpreterArgs, "interpreter-args", "", "`words` for the interpreter, before the script; quotes as in a shell")
 	f.StringVar(&o.InterpreterArgs, "node-args", "", "the same, as PM2 calls it: `words`")
+}
 
-	f.StringVarP(&o.Instances, "instances", "i", "", "instances: a `count` from 1, max or 0 for one per usable CPU, -1 for one less than that (default 1)")
-	f.BoolVarP(&o.ForkMode, "execute-command", "x", false, "no cluster, even with --instances: each instance on its own")
-	f.StringVar(&o.Balance, "balance", "", "`policy` for new connections: round-robin or shared (default round-robin)")
-	f.StringVar(&o.InstanceVar, "instance-var", "", "`name` of the variable that tells an instance its number (default NODE_APP_INSTANCE)")
-
+// restartFlags declares when the app is started again.
+func restartFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.BoolVar(&o.Restart.NoAutorestart, "no-autorestart", false, "do not start it again when it ends")
 	f.StringVar(&o.Restart.MaxRestarts, "max-restarts", "", "`count` of fast failures in a row after which it is errored (default 16)")
 	f.StringVar(&o.Restart.MinUptime, "min-uptime", "", "`duration` of a life below which its end is a fast failure (default 1s)")
 	f.StringVar(&o.Restart.Delay, "restart-delay", "", "`duration` to wait before each restart (default 0)")
 	f.StringVar(&o.Restart.ExpBackoff, "exp-backoff-restart-delay", "", "first `duration` to wait; grows by half with each failure, to 15s (default 0: none)")
 	f.StringVar(&o.Restart.StopExitCodes, "stop-exit-codes", "", "exit `codes` that mean done, no restart: \"0 130,143\" (default: none)")
+}
 
+// stopFlags declares how an instance becomes ready, and how it ends.
+func stopFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVar(&o.Stop.KillSignal, "kill-signal", "", "`signal` that asks it to end: SIGTERM, term or 15 (default SIGINT)")
 	f.StringVar(&o.Stop.KillTimeout, "kill-timeout", "", "`duration` from that signal to SIGKILL (default 1.6s)")
 	f.BoolVar(&o.Stop.NoTreekill, "no-treekill", false, "end only the process itself, not its descendants")
 	f.BoolVar(&o.Stop.ShutdownWithMessage, "shutdown-with-message", false, "Node: send the message \"shutdown\" instead of the signal")
 	f.BoolVar(&o.Stop.WaitReady, "wait-ready", false, "Node: ready only at process.send('ready')")
 	f.StringVar(&o.Stop.ListenTimeout, "listen-timeout", "", "`duration` it may take to be ready (default 3s)")
+}
 
+// logFlags declares where its output goes.
+func logFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVarP(&o.Log.Out, "output", "o", "", "`file` for its standard output, NULL for none (default: in Paceline's home)")
 	f.StringVarP(&o.Log.Err, "error", "e", "", "`file` for its standard error, NULL for none (default: in Paceline's home)")
 	f.StringVarP(&o.Log.Both, "log", "l", "", "`file` for both streams, as well (default: none)")

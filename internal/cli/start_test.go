@@ -53,11 +53,18 @@ func TestStartSendsTheSpec(t *testing.T) {
 	}{
 		{"start run.sh", func(*app.Spec) {}},
 		{"start run.sh --name api -- --name x -i 2", func(s *app.Spec) { s.Name, s.Args = "api", []string{"--name", "x", "-i", "2"} }},
-		{"start run.sh -i 3", func(s *app.Spec) { s.Instances = 3 }},
-		{"start run.sh -imax", func(s *app.Spec) { s.Instances = 8 }},
-		{"start run.sh -i 0", func(s *app.Spec) { s.Instances = 8 }},
-		{"start -i -1 run.sh", func(s *app.Spec) { s.Instances = 7 }},
-		{"--instances=2 start run.sh", func(s *app.Spec) { s.Instances = 2 }},
+		{"start run.sh -i 3", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 3 }},
+		{"start run.sh -imax", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 8 }},
+		{"start run.sh -i 0", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 8 }},
+		{"start -i -1 run.sh", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 7 }},
+		{"--instances=2 start run.sh", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 2 }},
+		{"start run.sh -i 2 --balance none", func(s *app.Spec) { s.Instances, s.Balance = 2, app.None }},
+		{"start run.sh -i 2 -x", func(s *app.Spec) { s.Instances = 2 }},
+		{"start run.sh -i 2 --balance ip-hash", func(s *app.Spec) { s.Mode, s.Instances, s.Balance = app.Cluster, 2, app.IPHash }},
+		{
+			"start run.sh --socket web=:8080 --socket ./x.sock",
+			func(s *app.Spec) { s.Sockets = []string{"web=*:8080", filepath.Join(dir, "x.sock")} },
+		},
 		{
 			"start run.sh --no-autorestart --max-restarts 3 --min-uptime 500 --restart-delay 2s --exp-backoff-restart-delay 100 --stop-exit-codes 0,130",
 			func(s *app.Spec) {

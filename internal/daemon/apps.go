@@ -144,18 +144,49 @@ func (d *daemon) action(command func(context.Context, []int) ([]app.Status, erro
 	}
 }
 
-// reload replaces instances by successors.
-func (d *daemon) reload(r *http.Request) (any, error) {
+// reload replaces instances by successors, and tells of each step whoever wants to
+// hear it.
+func (d *daemon) reload(w http.ResponseWriter, r *http.Request) {
+	answer := api.NewActionWriter(w, r)
+	reply, err := d.reloadApps(r, answer.Step)
+	var failed *api.Error
+	if err != nil {
+		failed = apiError(err)
+	}
+	if err := answer.End(reply, failed); err != nil {
+		d.log.Debug("send answer", "error", err)
+	}
+}
+
+func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply, error) {
 	q, err := api.DecodeTargets(r.Body)
 	if err != nil {
-		return nil, err
+		return api.ActionReply{}, err
 	}
 	ids, err := d.supervisor.Resolve(q.Targets)
 	if err != nil {
-		return nil, err
+		return api.ActionReply{}, err
 	}
-	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel})
-	return d.reply(list, err)
+	var counted *verification
+	if q.Verify {
+		counted = d.host.verify(d.namesOf(ids))
+	}
+	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel, Progress: step})
+	reply, err := d.reply(list, err)
+	if counted != nil {
+		reply.Verified = counted.end()
+	}
+	return reply, err
+}
+
+// namesOf returns the names of the apps that instances belong to.
+func (d *daemon) namesOf(ids []int) (names []string) {
+	for _, s := range d.supervisor.List() {
+		if slices.Contains(ids, s.ID) && !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
 }
 
 // flush empties log files.
@@ -207,7 +238,7 @@ func (d *daemon) scale(r *http.Request) (any, error) {
 
 // reply makes the answer to a command: what it acted on, and what it did before
 // it failed.
-func (d *daemon) reply(list []app.Status, err error) (any, error) {
+func (d *daemon) reply(list []app.Status, err error) (api.ActionReply, error) {
 	answer := api.ActionReply{Instances: list}
 	if list == nil {
 		answer.Instances = []app.Status{}
@@ -221,7 +252,7 @@ func (d *daemon) reply(list []app.Status, err error) (any, error) {
 	if err != nil {
 		e := apiError(err)
 		e.Reply = &answer
-		return nil, e
+		return answer, e
 	}
 	return answer, nil
 }

@@ -1,11 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -14,16 +17,16 @@ import (
 	"paceline/internal/port"
 )
 
-// cluster is what the instances of one app share: the ports they listen on and,
+// cluster is what the processes of one app share: the ports they listen on and,
 // for Node, the primary's side of the cluster protocol.
 type cluster struct {
 	name    string
 	set     *port.Set
-	primary *nodeipc.Primary
+	primary *nodeipc.Primary // nil if the app's processes are no workers of Node's
 	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
 	log     *slog.Logger
 
-	handOff bool // deal connections out by channel where the kernel cannot do it
+	policy app.Balance // as asked for; "" is round robin
 
 	mu        sync.Mutex // guards what follows
 	memory    clusterMemory
@@ -32,14 +35,18 @@ type cluster struct {
 	// serving holds, by slot, the keys of the processes that listen: during a
 	// reload a slot has two, and stays in rotation until the last has left.
 	serving map[int]map[string]struct{}
-	slots   map[int]struct{} // that have a socket
-	refused map[int]string   // by slot: why its process could not listen
+	slots   map[int]struct{}  // that have a socket
+	refused map[string]string // by process: why it could not listen
+	cut     int               // connections with a request in flight when their process had to end
+	remaps  map[netip.AddrPort]netip.AddrPort
 }
 
 // clusterMemory is what a new daemon must know of a cluster.
 type clusterMemory struct {
-	Workers uint64          `json:"workers"` // how many worker numbers are given out
+	Workers uint64          `json:"workers,omitempty"` // how many worker numbers are given out
 	Primary json.RawMessage `json:"primary,omitempty"`
+	Seats   map[string]seat `json:"seats,omitempty"` // by process
+	Epoch   uint64          `json:"epoch,omitempty"` // of the present release
 }
 
 // clusterOf returns the app's cluster, made anew or from what an earlier daemon
@@ -50,30 +57,39 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		return c, nil
 	}
 	c := &cluster{
-		name: s.Name, serving: map[int]map[string]struct{}{}, slots: map[int]struct{}{}, refused: map[int]string{}, handOff: s.Balance != app.Shared, log: h.log,
-		keep: func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
+		name: s.Name, policy: s.Balance, log: h.log,
+		serving: map[int]map[string]struct{}{}, slots: map[int]struct{}{}, refused: map[string]string{},
+		remaps: map[netip.AddrPort]netip.AddrPort{},
+		keep:   func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
 	}
 	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
 		if err := json.Unmarshal(entry.Note, &c.memory); err != nil {
 			h.log.Warn("read cluster memory", "app", s.Name, "error", err)
 		}
 	}
-	policy := port.RoundRobin
-	if s.Balance == app.Shared {
-		policy = port.Shared
+	if c.memory.Seats == nil {
+		c.memory.Seats = map[string]seat{}
 	}
+	policies := map[app.Balance]port.Policy{app.Shared: port.Shared, app.IPHash: port.IPHash}
 	set, err := port.NewSet(port.Options{
-		Name: portPrefix + s.Name + "/", Policy: policy, Store: portStore{h.keeper},
+		Name: portPrefix + s.Name + "/", Policy: policies[s.Balance], Store: portStore{h.keeper},
 		Saved: h.kept.ports(portPrefix + s.Name + "/"), Watch: h.watch,
+		Freeze: func(number int) (func(), error) { return h.freeze(c, number) },
+		Held:   func(number int, inode uint64) bool { return h.holds(c, number, inode) },
 		Log: func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
 	}
 	c.set = set
-	c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
-		Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
-	})
+	for _, is := range c.memory.Seats {
+		set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
+	}
+	if isClusterNode(s) {
+		c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
+			Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
+		})
+	}
 	h.clusters[s.Name] = c
 	return c, nil
 }
@@ -103,7 +119,9 @@ func (h *host) rest(name string, wanted []int) {
 		running.release(wanted)
 		return
 	}
-	c.primary.Close()
+	if c.primary != nil {
+		c.primary.Close()
+	}
 	if err := c.set.Close(); err != nil {
 		h.log.Warn("close ports", "app", name, "error", err)
 	}
@@ -115,15 +133,19 @@ func (h *host) rest(name string, wanted []int) {
 func (c *cluster) dealing() (policy app.Balance, mechanism, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	policy = app.RoundRobin
-	if !c.handOff {
+	policy = cmp.Or(c.policy, app.RoundRobin)
+	if c.mechanism == mechanismShared {
 		policy = app.Shared
 	}
 	return policy, c.mechanism, c.reason
 }
 
-// mechanismHandOff is what lists show where we accept and pass connections on.
-const mechanismHandOff = "hand-off"
+// What lists show beside port's "kernel": where we accept and pass connections on,
+// and where there is one queue for all.
+const (
+	mechanismHandOff = "hand-off"
+	mechanismShared  = "shared socket"
+)
 
 // nextWorker gives out a worker number: cluster.worker.id in the process.
 func (c *cluster) nextWorker() uint64 {
@@ -172,13 +194,35 @@ func (c *cluster) serve(slot int, key string, on bool) {
 	}
 }
 
-// refusal returns, once, why the slot's process could not listen where it wanted.
-func (c *cluster) refusal(slot int) string {
+// refuse remembers why a process could not listen where it wanted.
+func (c *cluster) refuse(key string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text := c.refused[slot]
-	delete(c.refused, slot)
+	c.refused[key] = err.Error()
+}
+
+// refusal returns, once, why a process could not listen where it wanted.
+func (c *cluster) refusal(p *process) string {
+	key := p.key
+	if isClusterNode(p.Spec) {
+		key = slotKey(p.Index)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := c.refused[key]
+	delete(c.refused, key)
 	return text
+}
+
+// slotKey stands for the key of a process where only its slot is known.
+func slotKey(slot int) string { return "slot " + strconv.Itoa(slot) }
+
+// inUse adds to an error who has the address.
+func inUse(a port.Address, err error) error {
+	if holder := port.WhoHas(a); errors.Is(err, syscall.EADDRINUSE) && holder != "" {
+		return fmt.Errorf("%w by %s; free it or set another port", err, holder)
+	}
+	return err
 }
 
 // release ends the part of slots that are no longer wanted.
@@ -203,15 +247,11 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	address := addressOf(r)
 	l, err := c.set.Open(address, r.Slot)
 	if err != nil {
-		if holder := port.WhoHas(address); errors.Is(err, syscall.EADDRINUSE) && holder != "" {
-			err = fmt.Errorf("%w by %s; free it or set another port", err, holder)
-		}
-		c.mu.Lock()
-		c.refused[r.Slot] = err.Error()
-		c.mu.Unlock()
+		err = inUse(address, err)
+		c.refuse(slotKey(r.Slot), err)
 		return nil, err
 	}
-	handOff := c.handOff && l.Group.Addr().Network() == "tcp" && !l.Group.Kernel()
+	handOff := c.policy != app.Shared && l.Group.Addr().Network() == "tcp" && !l.Group.Kernel()
 	c.mu.Lock()
 	c.slots[r.Slot] = struct{}{}
 	c.mechanism, c.reason = l.Group.Mechanism(), l.Group.Reason()
@@ -220,7 +260,7 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	}
 	c.mu.Unlock()
 	return &nodeipc.Socket{
-		File: l.File, Addr: l.Group.Addr(), HandOff: handOff,
+		File: l.File, Addr: l.Group.Addr(), HandOff: handOff, ByClient: c.policy == app.IPHash,
 		Close: func() { c.leave(l.Group, r.Slot) },
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"paceline/internal/adopt"
 	"paceline/internal/api"
 	"paceline/internal/kernel"
 	"paceline/internal/port"
@@ -85,9 +86,14 @@ func Doctor() []api.Check {
 		checks = append(checks, c)
 	}
 	support := port.Probe()
-	return append(checks, api.Check{
+	checks = append(checks, api.Check{
 		Name: "round robin in the kernel", OK: support.Kernel, Detail: support.Reason, Needs: "Linux 5.14",
 	})
+	adoption := api.Check{Name: "one port for copies of any program", OK: true, Needs: "Linux 5.14"}
+	if err := adopt.Probe(); err != nil {
+		adoption.OK, adoption.Detail = false, err.Error()
+	}
+	return append(checks, adoption)
 }
 
 // leave lets the daemon end once the answer in progress is sent.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"paceline/internal/adopt"
 	"paceline/internal/app"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
@@ -74,9 +75,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d.host = &host{
 		watch: watch, fresh: make(chan struct{}, 1),
-		home: o.Home, preload: d.writePreload(), keeper: client, pump: pump, stats: stats.New(stats.Options{}), log: o.Log,
-		kept: inherit(inventory), processes: map[string]*process{}, clusters: map[string]*cluster{},
+		home: o.Home, exe: o.Exe, preload: d.writePreload(), keeper: client, pump: pump,
+		stats: stats.New(stats.Options{}), log: o.Log, ending: ending,
+		kept: inherit(inventory), processes: map[string]*process{}, leaders: map[int]*process{},
+		clusters: map[string]*cluster{}, answered: make(chan struct{}),
 	}
+	d.host.adoption = &adoption{h: d.host}
+	d.host.openFreezer()
 	d.supervisor = supervisor.New(supervisor.Options{
 		Host: d.host, Event: d.happened, Save: d.save,
 	})
@@ -207,7 +212,10 @@ func (d *daemon) restore(inventory *keeper.Inventory) error {
 	if err := d.supervisor.Restore(saved, records, d.host.kept.notes(specPrefix), running); err != nil {
 		return fmt.Errorf("restore apps: %w", err)
 	}
+	trap, _ := d.host.kept.entry(adopt.Name)
+	calls, _ := d.host.kept.entry(callsName)
 	d.host.settle()
+	d.host.adoption.resume(trap, calls)
 	return nil
 }
 

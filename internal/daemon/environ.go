@@ -9,8 +9,16 @@ import (
 	"paceline/internal/supervisor"
 )
 
-// channelFD is the descriptor on which a process finds its Node channel.
-const channelFD = 3
+// given is what a process finds among its descriptors, and its number.
+type given struct {
+	channel int      // the descriptor of its Node channel
+	worker  uint64   // its number as a worker of Node's cluster module
+	sockets []string // from descriptor 3 on
+}
+
+// firstSocket is where a process looks for the sockets it is handed:
+// SD_LISTEN_FDS_START, see sd_listen_fds(3).
+const firstSocket = 3
 
 // hasChannel reports whether the app's processes get a Node IPC channel: node
 // itself does, and a program that was told to speak on it. A wrapper such as
@@ -26,8 +34,8 @@ func isClusterNode(s *app.Spec) bool {
 }
 
 // environ is the environment of one process: the app's own, and what tells the
-// process which instance it is. worker is its number as a Node cluster worker.
-func environ(l supervisor.Launch, worker uint64) []string {
+// process which instance it is and what it is given.
+func environ(l supervisor.Launch, g given) []string {
 	s := l.Spec
 	env := maps.Clone(s.Env)
 	if env == nil {
@@ -41,11 +49,15 @@ func environ(l supervisor.Launch, worker uint64) []string {
 	env["pm_id"] = strconv.Itoa(l.ID)
 	env["PACELINE_APP"] = s.Name
 	if hasChannel(s) {
-		env["NODE_CHANNEL_FD"] = strconv.Itoa(channelFD)
+		env["NODE_CHANNEL_FD"] = strconv.Itoa(g.channel)
 		env["NODE_CHANNEL_SERIALIZATION_MODE"] = "json"
 	}
 	if isClusterNode(s) {
-		env["NODE_UNIQUE_ID"] = strconv.FormatUint(worker, 10)
+		env["NODE_UNIQUE_ID"] = strconv.FormatUint(g.worker, 10)
+	}
+	if len(g.sockets) > 0 { // LISTEN_PID comes when the process knows it; see ListenPID
+		env["LISTEN_FDS"] = strconv.Itoa(len(g.sockets))
+		env["LISTEN_FDNAMES"] = socketNames(g.sockets)
 	}
 	list := make([]string, 0, len(env))
 	for _, key := range slices.Sorted(maps.Keys(env)) {

@@ -3,8 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"paceline/internal/app"
+	"paceline/internal/freeze"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
@@ -25,6 +26,7 @@ import (
 // keeper and the channels report into facts. It implements supervisor.Host.
 type host struct {
 	home    string
+	exe     string // path of this binary
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
@@ -34,9 +36,16 @@ type host struct {
 	fresh   chan struct{} // holds a token while a process has not been sampled
 	watch   *port.Watch   // shared by all sets of ports; nil if there is none
 
-	mu        sync.Mutex // guards processes and clusters
+	adoption *adoption
+	freezer  *freeze.Freezer // nil if there is none
+	ending   context.Context // ends when the daemon does
+
+	mu        sync.Mutex // guards what follows
 	processes map[string]*process
+	leaders   map[int]*process // by pid
 	clusters  map[string]*cluster
+	starting  int           // how many processes the keeper is asked for
+	answered  chan struct{} // closed when it has answered for the next of them
 }
 
 // process is one running process and what belongs to it.
@@ -52,6 +61,7 @@ type process struct {
 	startTicks uint64        // tells it from a later process of the same number
 	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
 	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
+	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
 }
 
@@ -95,9 +105,24 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 			h.remove(p)
 		}
 	}()
-	var number uint64
-	if p.cluster != nil {
-		number = p.cluster.nextWorker()
+	if spawn.Trap, err = h.adoption.trapName(l.Spec); err != nil {
+		return 0, time.Time{}, err
+	}
+	given := given{}
+	if isClusterNode(l.Spec) {
+		given.worker = p.cluster.nextWorker()
+	}
+	var listens []net.Addr
+	if len(l.Spec.Sockets) > 0 {
+		var files []*os.File
+		files, listens, err = p.cluster.handSockets(p)
+		ours = append(ours, files...)
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		spawn.Files = append(spawn.Files, files...)
+		given.sockets = l.Spec.Sockets
+		spawn.Path, spawn.Argv = withListenPID(h.exe, spawn.Path, spawn.Argv)
 	}
 	if hasChannel(l.Spec) {
 		child, kept, err := h.openChannel(p)
@@ -105,24 +130,58 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 			return 0, time.Time{}, err
 		}
 		ours = append(ours, child, kept.File)
+		given.channel = len(spawn.Files)
 		spawn.Files = append(spawn.Files, child)
 		spawn.Keep = append(spawn.Keep, kept)
 	}
-	spawn.Env = environ(l, number)
+	spawn.Env = environ(l, given)
 
-	ctx, cancel := context.WithTimeout(context.Background(), spawnTimeout)
-	defer cancel()
-	ran, err := h.keeper.Spawn(ctx, spawn)
+	ran, err := h.spawn(p, spawn)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	h.track(p, ran)
 	h.writePID(p, ran.PID)
-	if l.Spec.Wrapper != "" && l.Spec.Instances > 1 {
-		sink(supervisor.Warned{Text: fmt.Sprintf(
-			"%s starts the program and keeps Node's channel to itself, so that its copies cannot share a port; start the script itself", l.Spec.Wrapper)})
+	if len(listens) > 0 {
+		p.cluster.seated(p, listens)
 	}
 	return ran.PID, ran.Started, nil
+}
+
+// spawn has the keeper start a process.
+func (h *host) spawn(p *process, s keeper.Spawn) (keeper.Process, error) {
+	h.mu.Lock()
+	h.starting++
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), spawnTimeout)
+	defer cancel()
+	ran, err := h.keeper.Spawn(ctx, s)
+	if err == nil {
+		h.track(p, ran)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.starting--
+	close(h.answered)
+	h.answered = make(chan struct{})
+	return ran, err
+}
+
+// startsUnderWay returns what is closed when the next start has been answered, nil
+// if there is none.
+func (h *host) startsUnderWay() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.starting == 0 {
+		return nil
+	}
+	return h.answered
+}
+
+// leader returns the process of ours with this pid.
+func (h *host) leader(pid int) *process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leaders[pid]
 }
 
 // Adopt takes over a process that an earlier daemon started. What became of it
@@ -173,12 +232,19 @@ func (h *host) Message(r supervisor.Ref, message []byte) error {
 
 var errNoChannel = errors.New("no channel to the process")
 
-// Drain asks a Node worker to finish what it has. It says false where there is
-// nothing to wait for: the process cannot be drained, or is to end by a message,
-// for which the channel must stay open.
+// Drain asks a Node worker to finish what it has, and waits until any other program
+// has no request in flight. It says false where there is nothing to wait for: the
+// process cannot be drained, or is to end by a message, for which the channel must
+// stay open.
 func (h *host) Drain(r supervisor.Ref) bool {
 	p := h.find(keyOf(r))
-	if p == nil || p.worker == nil || p.cluster == nil {
+	if p == nil {
+		return false
+	}
+	if !isClusterNode(p.Spec) {
+		return h.drainAdopted(p)
+	}
+	if p.worker == nil || p.cluster == nil {
 		return false
 	}
 	err := p.worker.Rotate(false)
@@ -235,7 +301,7 @@ func (h *host) note(name string, note []byte) {
 func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *process {
 	p := &process{
 		Launch: l, key: keyOf(l.Ref), files: filesOf(h.home, l.Spec, l.ID), sink: sink,
-		stderrDone: make(chan struct{}), exitTold: make(chan struct{}),
+		stderrDone: make(chan struct{}), exitTold: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if p.files.err == "" && p.files.both == "" {
 		close(p.stderrDone)
@@ -247,7 +313,8 @@ func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *proc
 func (h *host) add(p *process) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if isClusterNode(p.Spec) {
+	before := h.clusters[p.Spec.Name] != nil || h.kept.has(clusterPrefix+p.Spec.Name)
+	if before || isClusterNode(p.Spec) || len(p.Spec.Sockets) > 0 {
 		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
 			return err
 		}
@@ -256,10 +323,34 @@ func (h *host) add(p *process) (err error) {
 	return nil
 }
 
+// share returns what the process shares with the others of its app, from the first
+// time that it is wanted.
+func (h *host) share(p *process) (_ *cluster, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.processes[p.key] != p {
+		return nil, supervisor.ErrNoProcess
+	}
+	if p.cluster == nil {
+		p.cluster, err = h.clusterOf(p.Spec)
+	}
+	return p.cluster, err
+}
+
+// sharedBy returns what the process shares, nil if nothing.
+func (h *host) sharedBy(p *process) *cluster {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return p.cluster
+}
+
 // remove forgets a process and closes our end of its channel.
 func (h *host) remove(p *process) {
 	h.mu.Lock()
 	delete(h.processes, p.key)
+	if h.leaders[p.pid] == p {
+		delete(h.leaders, p.pid)
+	}
 	h.mu.Unlock()
 	h.hangUp(p)
 }
@@ -274,6 +365,7 @@ func (h *host) find(key string) *process {
 func (h *host) track(p *process, ran keeper.Process) {
 	h.mu.Lock()
 	p.pid, p.startTicks = ran.PID, ran.StartTicks
+	h.leaders[ran.PID] = p
 	h.mu.Unlock()
 	h.stats.Track(p.ID, ran.PID, ran.StartTicks)
 	select {
@@ -339,7 +431,12 @@ func (h *host) exited(e keeper.Exit) {
 	if !h.succeeded(p) {
 		h.stats.Untrack(p.ID)
 	}
+	close(p.ended)
 	h.hangUp(p)
+	c := h.sharedBy(p)
+	if c != nil {
+		c.retire(p.key)
+	}
 	exit := app.ExitOf(e.Status)
 	exit.OOM, exit.At = e.OOM, e.At
 	go func() { // gone waits for exitTold, so that the two stay in order
@@ -353,8 +450,8 @@ func (h *host) exited(e keeper.Exit) {
 			}
 		}
 		exit.Stderr = h.lastLines(p)
-		if p.cluster != nil && exit.Code > 0 {
-			exit.Error = p.cluster.refusal(p.Index)
+		if c != nil && exit.Code > 0 {
+			exit.Error = c.refusal(p)
 		}
 		p.sink(supervisor.Exited{Exit: exit, Left: e.Left})
 	}()
@@ -367,6 +464,9 @@ func (h *host) gone(key string) {
 		return
 	}
 	h.removePID(p)
+	if c := h.sharedBy(p); c != nil {
+		c.stand(key)
+	}
 	go func() {
 		<-p.exitTold
 		p.sink(supervisor.Gone{})
@@ -380,11 +480,14 @@ func (h *host) close() (err error) {
 	processes, clusters := h.processes, h.clusters
 	h.processes, h.clusters = map[string]*process{}, map[string]*cluster{}
 	h.mu.Unlock()
+	err = h.adoption.close()
 	for _, c := range clusters { // before its workers: nothing is to be handed on to another
-		c.primary.Close()
+		if c.primary != nil {
+			c.primary.Close()
+		}
 	}
 	for _, p := range processes {
-		if p.worker != nil && p.cluster == nil {
+		if p.worker != nil && (p.cluster == nil || p.cluster.primary == nil) {
 			err = errors.Join(err, p.worker.Close())
 		}
 	}

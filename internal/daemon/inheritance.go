@@ -47,6 +47,14 @@ func (in *inheritance) entry(name string) (keeper.Entry, bool) {
 	return e, ok
 }
 
+// has reports whether there is an entry that nobody has taken.
+func (in *inheritance) has(name string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	_, ok := in.entries[name]
+	return ok
+}
+
 // ports takes the listening sockets under a prefix.
 func (in *inheritance) ports(prefix string) map[string]port.Saved {
 	in.mu.Lock()

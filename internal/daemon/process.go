@@ -185,7 +185,7 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 		Save:  func(note []byte) { h.note(channelName(p.key), note) },
 		Event: func(e nodeipc.Event) { h.heard(p, e) },
 	}
-	if p.cluster != nil {
+	if isClusterNode(p.Spec) {
 		o.Primary = p.cluster.primary
 	}
 	worker, err := nodeipc.Attach(o)
@@ -239,7 +239,7 @@ func addrText(a net.Addr) string {
 
 // hangUp ends what a process had with us once it has ended.
 func (h *host) hangUp(p *process) {
-	if p.cluster != nil {
+	if isClusterNode(p.Spec) {
 		p.cluster.serve(p.Index, p.key, false)
 	}
 	if p.worker != nil {

@@ -21,7 +21,6 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpStart:     d.start,
 		api.OpStop:      d.action(d.supervisor.Stop),
 		api.OpRestart:   d.action(d.supervisor.Restart),
-		api.OpReload:    d.reload,
 		api.OpDelete:    d.action(d.supervisor.Delete),
 		api.OpReset:     d.action(d.supervisor.Reset),
 		api.OpFlush:     d.flush,
@@ -40,16 +39,23 @@ func (d *daemon) streams() map[string]func(http.ResponseWriter, *http.Request) e
 	}
 }
 
+// actions serves the operations that tell of their progress.
+func (d *daemon) actions() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{api.OpReload: d.reload}
+}
+
 // routes builds the handler of the whole API.
 func (d *daemon) routes() http.Handler {
 	mux := http.NewServeMux()
-	handlers, streams := d.handlers(), d.streams()
+	handlers, streams, actions := d.handlers(), d.streams(), d.actions()
 	for _, r := range api.Routes() {
 		switch {
 		case r.Stream && streams[r.Name] != nil:
 			mux.Handle(r.Pattern(), d.stream(streams[r.Name]))
+		case actions[r.Name] != nil:
+			mux.Handle(r.Pattern(), limited(actions[r.Name]))
 		case handlers[r.Name] != nil:
-			mux.Handle(r.Pattern(), d.answer(handlers[r.Name]))
+			mux.Handle(r.Pattern(), limited(d.answer(handlers[r.Name])))
 		default:
 			panic("daemon: no handler for " + r.Name)
 		}
@@ -67,13 +73,20 @@ func (d *daemon) routes() http.Handler {
 // answer sends what a handler returns.
 func (d *daemon) answer(handle func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, api.MaxBody+1)
 		result, err := handle(r)
 		if err != nil {
 			d.fail(w, err)
 			return
 		}
 		d.send(w, http.StatusOK, result)
+	})
+}
+
+// limited bounds the body of a request.
+func limited(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, api.MaxBody+1)
+		h.ServeHTTP(w, r)
 	})
 }
 

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 
 	"paceline/internal/app"
 	"paceline/internal/logs"
@@ -18,15 +20,36 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 	h.mu.Lock()
 	c := h.clusters[s.Name]
 	h.mu.Unlock()
-	if c != nil {
-		s.Balance, s.Mechanism, _ = c.dealing()
+	if c != nil && s.Mode == app.Cluster {
+		s.Balance, s.Mechanism, s.BalanceReason = c.dealing()
 	}
+	if s.PID != 0 {
+		s.Notes = h.notes(c, s, spec)
+	}
+}
+
+// notes says what is special about how a process is run, for people.
+func (h *host) notes(c *cluster, s *app.Status, spec *app.Spec) (notes []string) {
+	if note := h.adoption.note(spec); note != "" {
+		notes = append(notes, note)
+	}
+	if spec.Wrapper != "" && spec.Runtime == app.RuntimeNode && s.Mode == app.Cluster {
+		notes = append(notes, fmt.Sprintf(
+			"%s keeps Node's channel to itself, so that cluster.isWorker is false; what it listens on is shared all the same", spec.Wrapper))
+	}
+	return notes
 }
 
 // settle drops what an earlier daemon left and nobody took up: the processes are
 // the supervisor's, the rest belongs to none of them.
 func (h *host) settle() {
 	h.resumeOrphans()
+	h.mu.Lock()
+	clusters := maps.Clone(h.clusters)
+	h.mu.Unlock()
+	for _, c := range clusters {
+		c.vacate(func(key string) bool { return h.find(key) != nil })
+	}
 	names, err := h.kept.rest()
 	if err != nil {
 		h.log.Debug("close what was left", "error", err)

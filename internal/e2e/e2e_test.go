@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -57,6 +58,10 @@ func (w withBinaries) Run() int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil { // for those who run it as somebody else
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	for name, v := range map[string]string{"pace": version, "next/pace": nextVersion} {
 		if err := buildPace(filepath.Join(dir, name), v); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -66,7 +71,8 @@ func (w withBinaries) Run() int {
 	// The binary under test and the programs it runs must find nothing of the caller's.
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, "PACELINE_") && !strings.HasPrefix(name, "PACELINE_NODE_") || strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "pm_") {
+		ours := strings.HasPrefix(name, "PACELINE_NODE_") || strings.HasPrefix(name, "PACELINE_E2E_")
+		if strings.HasPrefix(name, "PACELINE_") && !ours || strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "pm_") {
 			os.Unsetenv(name)
 		}
 	}
@@ -231,9 +237,12 @@ func condition(cond string) (bool, error) {
 }
 
 // newSandbox is setup for tests that are not scripts.
-func newSandbox(t *testing.T, env ...string) *sandbox.Sandbox {
+func newSandbox(t *testing.T, env ...string) *sandbox.Sandbox { return newSandboxAs(t, nil, env...) }
+
+// newSandboxAs is newSandbox for another user.
+func newSandboxAs(t *testing.T, user *syscall.Credential, env ...string) *sandbox.Sandbox {
 	t.Helper()
-	box, err := sandbox.New(filepath.Join(os.Getenv(binaries), "pace"), env...)
+	box, err := sandbox.NewAs(user, filepath.Join(os.Getenv(binaries), "pace"), env...)
 	if err != nil {
 		t.Fatal(err)
 	}

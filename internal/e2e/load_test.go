@@ -67,7 +67,7 @@ func (s *service) pids() []int {
 // during runs a load while act works and until it has made enough requests.
 func (s *service) during(c load.Config, enough int, act func()) load.Result {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
 	c.Addr = s.addr
 	done := make(chan struct{}, 1<<20)

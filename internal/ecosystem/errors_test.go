@@ -50,7 +50,13 @@ func TestErrorsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"server.js", func(o *StartOptions) { o.Name = "7" }, `--name: invalid app: name "7" is a number, which is read as an id`},
 		{"server.js", func(o *StartOptions) { o.Instances = "many" }, `-i "many": want a number from 1 to 4096, max, or -1 for all CPUs but one`},
 		{"server.js", func(o *StartOptions) { o.Instances = "5000" }, `-i "5000": want a number from 1 to 4096, max, or -1 for all CPUs but one`},
-		{"server.js", func(o *StartOptions) { o.Balance = "fair" }, `--balance "fair": want round-robin or shared`},
+		{"server.js", func(o *StartOptions) { o.Balance = "fair" }, `--balance "fair": want round-robin, shared, ip-hash or none`},
+		{"server.js", func(o *StartOptions) { o.Sockets = []string{"web"} }, `--socket "web": want a port, ADDRESS:PORT, [IPV6]:PORT, an absolute path or @name`},
+		{"server.js", func(o *StartOptions) { o.Sockets = []string{"80", "*:80"} }, `--socket "*:80": the address is given twice`},
+		{
+			"server.js", func(o *StartOptions) { o.Sockets, o.Instances, o.Balance = []string{"80"}, "2", "none" },
+			"invalid app: 2 instances that share nothing cannot have the same sockets; let them share: mode cluster",
+		},
 		{"server.js", func(o *StartOptions) { o.Restart.MaxRestarts = "-1" }, `--max-restarts "-1": want a number from 0 up`},
 		{"server.js", func(o *StartOptions) { o.Restart.MinUptime = "soon" }, `--min-uptime "soon": want milliseconds or a duration such as 1.6s, 5m or 1h`},
 		{"server.js", func(o *StartOptions) { o.Stop.KillTimeout = "-1s" }, `--kill-timeout "-1s": want milliseconds or a duration such as 1.6s, 5m or 1h`},
@@ -86,21 +92,27 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"server.js", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "4", true }, nil},
 		{"npm start", nil, nil},
+		{"npm start", func(o *StartOptions) { o.Instances = "4" }, nil},
+		{"app.py", func(o *StartOptions) { o.Instances, o.Balance, o.ForkMode = "2", "none", true }, nil},
 		{
-			"npm start", func(o *StartOptions) { o.Instances = "4" },
-			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start dist/main.js -i 4"},
+			"app.py", func(o *StartOptions) { o.Instances, o.Balance, o.ForkMode = "2", "shared", true },
+			[]string{"--balance shared: with -x each instance is on its own, so there is nothing to deal"},
 		},
 		{
-			"npm run dev", func(o *StartOptions) { o.Instances = "max" },
-			[]string{`npm runs the program as its own child, so the instances cannot share a port; start the script itself: pace start "node --harmony dist/main.js x" -i max`},
+			"npm start", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "4", true },
+			[]string{"npm runs the program as its own child, so its 'ready' message does not arrive; start the script itself: pace start dist/main.js -i 4"},
 		},
 		{
-			"npm run sh", func(o *StartOptions) { o.Instances = "4" },
-			[]string{"npm runs the program as its own child, so the instances cannot share a port; start the script itself, e.g. pace start dist/main.js -i 4"},
+			"npm run dev", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "max", true },
+			[]string{`npm runs the program as its own child, so its 'ready' message does not arrive; start the script itself: pace start "node --harmony dist/main.js x" -i max`},
 		},
 		{
-			"tsx index.ts", func(o *StartOptions) { o.Instances = "2" },
-			[]string{`tsx runs the program as its own child, so the instances cannot share a port; start the script itself: pace start index.ts --node-args "--import tsx" -i 2`},
+			"npm run sh", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "4", true },
+			[]string{"npm runs the program as its own child, so its 'ready' message does not arrive; start the script itself, e.g. pace start dist/main.js -i 4"},
+		},
+		{
+			"tsx index.ts", func(o *StartOptions) { o.Instances, o.Stop.WaitReady = "2", true },
+			[]string{`tsx runs the program as its own child, so its 'ready' message does not arrive; start the script itself: pace start index.ts --node-args "--import tsx" -i 2`},
 		},
 		{
 			"node --watch server.js", func(o *StartOptions) { o.Stop.WaitReady = true },

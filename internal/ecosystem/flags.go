@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,11 +29,9 @@ func policy(o *StartOptions, spec *app.Spec) error {
 			return flagError("--namespace", o.Namespace, "a word such as web")
 		}
 	}
-	switch b := app.Balance(o.Balance); b {
-	case "", app.RoundRobin, app.Shared:
-		spec.Balance = b
-	default:
-		return flagError("--balance", o.Balance, "round-robin or shared")
+	spec.Balance = app.Balance(o.Balance)
+	if o.Balance != "" && !slices.Contains(app.Balances(), spec.Balance) {
+		return flagError("--balance", o.Balance, "round-robin, shared, ip-hash or none")
 	}
 	spec.NoAutorestart = o.Restart.NoAutorestart
 	spec.NoTreekill, spec.WaitReady = o.Stop.NoTreekill, o.Stop.WaitReady
@@ -115,6 +114,14 @@ func logFiles(o *StartOptions, cwd string, spec *app.Spec) error {
 		if fi, err := os.Stat(*f.into); err == nil && fi.IsDir() || strings.HasSuffix(f.text, "/") {
 			return fmt.Errorf("%s %q is a folder; name a file in it, e.g. %s", f.flag, f.text, filepath.Join(f.text, "app.log"))
 		}
+	}
+	return nil
+}
+
+// sockets reads --socket.
+func sockets(o *StartOptions, cwd string, spec *app.Spec) (err error) {
+	if spec.Sockets, err = app.NormaliseSocketsIn(cwd, o.Sockets); err != nil {
+		return fmt.Errorf("--%w", err)
 	}
 	return nil
 }

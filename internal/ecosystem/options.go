@@ -26,8 +26,11 @@ type StartOptions struct {
 
 	Instances   string // -i, --instances: a number, "max" or "0" for every CPU, "-1" for all but one
 	InstanceVar string // --instance-var
-	Balance     string // --balance: round-robin, shared
+	Balance     string // --balance: round-robin, shared, ip-hash, none
 	ForkMode    bool   // -x, --execute-command: no cluster, also with -i
+	// Sockets are --socket: what app.ParseSocketIn reads, paths relative to the
+	// app's directory.
+	Sockets []string
 
 	Restart RestartFlags
 	Stop    StopFlags

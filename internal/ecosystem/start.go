@@ -45,7 +45,7 @@ func (s *start) warn(format string, a ...any) {
 
 func (s *start) resolve(ctx context.Context) error {
 	o, spec := s.options, &s.spec
-	if err := utf8Words(append([]string{o.Target, o.Dir, o.Cwd, o.Name}, o.Args...)); err != nil {
+	if err := utf8Words(slices.Concat([]string{o.Target, o.Dir, o.Cwd, o.Name}, o.Args, o.Sockets)); err != nil {
 		return err
 	}
 	if o.Name != "" {
@@ -73,6 +73,9 @@ func (s *start) resolve(ctx context.Context) error {
 	spec.Cwd = s.places.cwd
 	spec.Env["PWD"] = s.places.cwd
 	if err := logFiles(o, s.places.cwd, spec); err != nil {
+		return err
+	}
+	if err := sockets(o, s.places.cwd, spec); err != nil {
 		return err
 	}
 	if err := s.target(ctx); err != nil {
@@ -289,20 +292,24 @@ func (s *start) typeScript(ctx context.Context, script string, r runner) (runner
 }
 
 // mode decides between fork and cluster, and says what the flags cannot do here.
+// Whatever the program is, instances that were asked for share what they listen
+// on, also if there is just one so far: scale may add others.
 func (s *start) mode() {
 	o, spec := s.options, &s.spec
-	node := spec.Runtime == app.RuntimeNode
-	if o.Instances != "" && node && !o.ForkMode {
+	if o.Instances != "" && !o.ForkMode && spec.Balance != app.None {
 		spec.Mode = app.Cluster
 	}
-	if spec.Wrapper != "" && (spec.Instances > 1 || spec.WaitReady) {
-		what := "the instances cannot share a port"
-		if spec.Instances == 1 {
-			what = "its 'ready' message does not arrive"
+	if o.ForkMode && spec.Instances > 1 && spec.Balance != "" && spec.Balance != app.None {
+		s.warn("--balance %s: with -x each instance is on its own, so there is nothing to deal", spec.Balance)
+	}
+	if spec.Wrapper != "" {
+		if spec.WaitReady {
+			s.warn("%s runs the program as its own child, so its 'ready' message does not arrive; %s",
+				spec.Wrapper, remedy(spec, o.Instances))
 		}
-		s.warn("%s runs the program as its own child, so %s; %s", spec.Wrapper, what, remedy(spec, o.Instances))
 		return
 	}
+	node := spec.Runtime == app.RuntimeNode
 	if !node && spec.WaitReady {
 		s.warn("--wait-ready: only a Node program has the channel on which to say 'ready'")
 	}

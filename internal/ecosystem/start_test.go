@@ -246,12 +246,28 @@ func TestWhatRuns(t *testing.T) {
 		}()},
 		{"app.py", nil, func(o *StartOptions) { o.Instances = "max" }, func() run {
 			r := by("python3", self("app", "DIR/app.py"))
-			r.Instances = 4
+			r.Mode, r.Instances = app.Cluster, 4
+			return r
+		}()},
+		{"app.py", nil, func(o *StartOptions) { o.Instances = "1" }, func() run {
+			r := by("python3", self("app", "DIR/app.py"))
+			r.Mode = app.Cluster
+			return r
+		}()},
+		{"app.py", nil, func(o *StartOptions) { o.Balance = "shared" }, by("python3", self("app", "DIR/app.py"))},
+		{"server.js", nil, func(o *StartOptions) { o.Instances, o.Balance = "2", "none" }, func() run {
+			r := by("node", self("server", "DIR/server.js"))
+			r.Instances = 2
+			return r
+		}()},
+		{"prog", nil, func(o *StartOptions) { o.Instances, o.ForkMode = "2", true }, func() run {
+			r := self("prog", "DIR/prog")
+			r.Instances = 2
 			return r
 		}()},
 		{"npm start", nil, func(o *StartOptions) { o.Instances = "2" }, func() run {
 			r := wrapped("npm", self("npm", "BIN/npm", "start"))
-			r.Instances = 2
+			r.Mode, r.Instances = app.Cluster, 2
 			return r
 		}()},
 	} {
@@ -289,6 +305,7 @@ func TestFlagsReachTheSpec(t *testing.T) {
 	w := scripts(t)
 	o := w.options("main.mjs", "a")
 	o.Cwd, o.Namespace, o.InstanceVar, o.Balance = "sub", "web", "WORKER", "shared"
+	o.Sockets = []string{"web=:8080", "./x.sock", "[::1]:80"}
 	o.Restart = RestartFlags{
 		NoAutorestart: true, MaxRestarts: "3", MinUptime: "10s", Delay: "100", ExpBackoff: "1.5s", StopExitCodes: "0 130,143",
 	}
@@ -306,6 +323,7 @@ func TestFlagsReachTheSpec(t *testing.T) {
 		Interpreter: filepath.Join(w.bin, "node"), Runtime: app.RuntimeNode, Cwd: sub,
 		Env:  map[string]string{"PATH": w.bin, "HOME": "/home/x", "PWD": sub},
 		Mode: app.Fork, Instances: 1, Balance: app.Shared, InstanceVar: "WORKER",
+		Sockets:       []string{"web=*:8080", filepath.Join(sub, "x.sock"), "[::1]:80"},
 		NoAutorestart: true, MaxRestarts: 3, MinUptime: app.Duration(10 * time.Second),
 		RestartDelay: app.Duration(100 * time.Millisecond), ExpBackoff: app.Duration(1500 * time.Millisecond),
 		StopExitCodes: []int{0, 130, 143}, KillSignal: "SIGTERM", KillTimeout: app.Duration(5 * time.Minute), NoTreekill: true,
@@ -458,6 +476,7 @@ func TestFromArgsNeverPanics(t *testing.T) {
 		} {
 			*f = flag.Draw(t, "flag")
 		}
+		o.Sockets = rapid.SliceOfN(text, 0, 2).Draw(t, "sockets")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // no process: it would only be slow
 		spec, _, err := FromArgs(ctx, o)

@@ -3,10 +3,8 @@ package keeper
 import (
 	"cmp"
 	"errors"
-	"hash/fnv"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -61,11 +59,9 @@ type launch struct {
 }
 
 func newChildren(home string, o *orphanage) *children {
-	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(home)) // never fails
 	return &children{
 		self:   os.Getpid(),
-		marker: markerName + strconv.FormatUint(hash.Sum64(), 16) + ":",
+		marker: marker(home),
 		byKey:  map[string]*process{}, leaders: map[int]*process{},
 		held: map[*process]struct{}{}, orphans: map[int]*process{},
 		orphanage: o,

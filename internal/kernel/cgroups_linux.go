@@ -45,6 +45,19 @@ var cgroupChecks = []check{
 	{"cpu controller", "4.15", "CPU limits and shares", func() (string, error) { return controller("cpu") }},
 }
 
+// OwnCgroup returns the folder of the cgroup v2 that this process is in, as far up as
+// can be seen from here. Errors: ErrUnsupported if that is not mounted.
+func OwnCgroup() (string, error) {
+	g, err := groupV2(os.DirFS("/"))
+	if errors.Is(err, errNotMounted) {
+		return "", fmt.Errorf("cgroup v2: %w: it is not mounted", ErrUnsupported)
+	}
+	if err != nil {
+		return "", fmt.Errorf("cgroup v2: %w", err)
+	}
+	return "/" + g.dir, nil
+}
+
 // inNewGroup calls f with a group made below our own, which it then removes.
 func inNewGroup(f func(dir string) error) error {
 	g, err := groupV2(os.DirFS("/"))

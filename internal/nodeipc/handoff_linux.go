@@ -2,6 +2,7 @@ package nodeipc
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -106,8 +107,6 @@ func (p *Primary) pump(l *listener) {
 			l.wakeLater()
 			return
 		}
-		seq := h.w.nextSeq()
-		l.line = append(strconv.AppendInt(l.line[:l.start], seq, 10), newconnEnd...)
 		var c *conn
 		if len(l.parked) > 0 {
 			c = l.parked[0]
@@ -125,6 +124,11 @@ func (p *Primary) pump(l *listener) {
 			c.fd, c.key = fd, l.key
 		}
 		l.next = next
+		if l.sock.sticky {
+			h = l.pickFor(c.fd, h, p.loop.now)
+		}
+		seq := h.w.nextSeq()
+		l.line = append(strconv.AppendInt(l.line[:l.start], seq, 10), newconnEnd...)
 		c.seq, c.sent = seq, p.loop.now
 		if err := h.w.ch.try(l.line, c.fd); err != nil {
 			// It does not read, or is dead and we shall be told: for others, or for later.
@@ -174,6 +178,58 @@ func (l *listener) pick(now time.Time) (best *holder, next int) {
 		}
 	}
 	return best, next
+}
+
+// pickFor chooses the worker for a connection by its client's address: of those that may have one,
+// the one whose slot gives the highest hash with it. So each client keeps to its slot, and only
+// those of a slot that leaves go elsewhere. Where there is no address any is as good.
+func (l *listener) pickFor(fd int, any *holder, now time.Time) *holder {
+	client := clientOf(fd)
+	if client == nil {
+		return any
+	}
+	best, most := any, uint64(0)
+	for _, h := range l.holders {
+		if n := len(h.w.handed.unacked); n >= maxDepth || h.w.st.Out || len(h.w.ch.queue) > 0 || now.Before(h.refused) {
+			continue
+		}
+		if weight := weigh(client, h.w.o.Slot); weight >= most {
+			best, most = h, weight
+		}
+	}
+	return best
+}
+
+// clientOf returns the address of a connection's other end, IPv4 in its own four bytes.
+func clientOf(fd int) []byte {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return nil
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return sa.Addr[:]
+	case *unix.SockaddrInet6:
+		if ip := netip.AddrFrom16(sa.Addr); ip.Is4In6() {
+			return sa.Addr[12:]
+		}
+		return sa.Addr[:]
+	}
+	return nil
+}
+
+// weigh hashes a client with a slot: FNV-1a, stirred by the finalizer of MurmurHash3, without
+// which neighbouring slots would weigh alike.
+func weigh(client []byte, slot int) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, b := range client {
+		h = (h ^ uint64(b)) * prime
+	}
+	h = (h ^ uint64(slot)) * prime
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }
 
 // mayHave says whether a worker that has n unacknowledged connections may get another.

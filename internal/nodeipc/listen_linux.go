@@ -16,6 +16,7 @@ type socket struct {
 	fd      int
 	addr    net.Addr
 	handOff bool
+	sticky  bool // ByClient
 	close   func()
 }
 
@@ -27,7 +28,7 @@ func takeSocket(s *Socket) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{fd: fd, addr: s.Addr, handOff: s.HandOff, close: s.Close}, nil
+	return &socket{fd: fd, addr: s.Addr, handOff: s.HandOff, sticky: s.ByClient, close: s.Close}, nil
 }
 
 // letGo closes the descriptor and, if the app itself gave the address up, tells the owner.

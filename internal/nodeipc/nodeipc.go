@@ -87,6 +87,9 @@ type Socket struct {
 	// the same address: Open is then called once for all of them. Otherwise each worker gets a
 	// descriptor and accepts by itself, and Open is called for each. UDP is never handed off.
 	HandOff bool
+	// ByClient has the primary (HandOff) give all connections of a client's address to the same
+	// worker, as long as that takes any: the worker is chosen by a hash of address and Slot.
+	ByClient bool
 	// Close, if not nil, is called once when the worker (HandOff: the last of them) has closed its
 	// server. It is not called when a worker dies or the Primary is closed: the address is then
 	// kept for successors. It runs on the Primary's goroutine, before any later Open.

@@ -35,12 +35,19 @@ func attachPeer(tb testing.TB, p *Primary, saved []byte, save func([]byte)) *pee
 
 func attachPeerOn(tb testing.TB, p *Primary, ours, theirs *os.File, saved []byte, save func([]byte)) *peer {
 	tb.Helper()
+	return attachPeerWith(tb, theirs, WorkerOptions{Channel: ours, Primary: p, Saved: saved, Save: save})
+}
+
+// attachPeerWith is attachPeer with options of its own; Event is set here.
+func attachPeerWith(tb testing.TB, theirs *os.File, o WorkerOptions) *peer {
+	tb.Helper()
 	fd, err := takeFD(theirs)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	x := &peer{tb: tb, ev: newEvents(tb), fd: fd, taken: map[int]bool{}}
-	x.Worker, err = Attach(WorkerOptions{Channel: ours, Primary: p, Event: x.ev.add, Saved: saved, Save: save})
+	o.Event = x.ev.add
+	x.Worker, err = Attach(o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -228,9 +235,13 @@ func greeted(c net.Conn) error {
 func newPrimary(tb testing.TB, handOff bool) (*Primary, *sockets) {
 	s := newSockets(handOff)
 	tb.Cleanup(s.Close)
-	p := NewPrimary(PrimaryOptions{Open: s.Open})
+	return newPrimaryOn(tb, s.Open), s
+}
+
+func newPrimaryOn(tb testing.TB, open func(Request) (*Socket, error)) *Primary {
+	p := NewPrimary(PrimaryOptions{Open: open})
 	tb.Cleanup(p.Close)
-	return p, s
+	return p
 }
 
 func (g *got) port() int { return g.Sockname.Port }

@@ -4,13 +4,65 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func (s *Set) adopt(f *os.File, slot, backlog int) (_ *Listener, err error) {
-	if slot < 0 {
+// Seat says what process takes a seat, before anything is adopted for it. Without
+// it the epoch is 0 and the rank is the seat's number.
+func (s *Set) Seat(seat int, is Seat) {
+	_ = s.do(func() { s.seats[seat] = is }) // a closed set has no seats
+}
+
+// Adopt makes a program's own TCP socket, which is bound by Bind, part of the group
+// of its address and lets it listen with the backlog. f stays the caller's.
+//
+// In a kernel group the socket becomes a lane of the seat, and gets connections
+// from Use on, or at once if the seat is in use already. A seat may have several;
+// those that its processes do not hold any more (Options.Held) go. Where all share
+// one socket the first of an epoch brings it, and the others must take the
+// Listener's file for theirs: see Listener.Replace. To adopt a socket again sets its
+// backlog.
+//
+// Errors: ErrClosed, a syscall.Errno that errors.As finds; ENOSPC if the address
+// has 256 sockets.
+func (s *Set) Adopt(f *os.File, seat, backlog int) (l *Listener, err error) {
+	if e := s.do(func() { l, err = s.adopt(f, seat, backlog) }); e != nil {
+		err = e
+	}
+	return l, err
+}
+
+// Retire says that the seat's process is gone. It is out of rotation at once. What
+// waits for it goes to the others in rotation, and when there is none, to the
+// first that comes, in whatever seat; until then its sockets stay, so that nobody
+// is refused. The number is free for another process at once.
+func (s *Set) Retire(seat int) {
+	_ = s.do(func() { // a closed set has no seats
+		delete(s.seats, seat)
+		delete(s.using, seat)
+		for _, g := range s.groups {
+			s.retire(g, seat)
+			s.settle(g)
+		}
+	})
+}
+
+// Prune closes the addresses whose processes are all retired: after a reload those on
+// which the new release does not listen any more, and after a start that failed.
+// Until then connections wait there for a successor.
+func (s *Set) Prune() {
+	_ = s.do(func() { // a closed set has no addresses
+		for _, g := range s.groups {
+			s.prune(g)
+		}
+	})
+}
+
+func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
+	if seat < 0 {
 		return nil, syscall.EINVAL
 	}
 	fd, err := duplicateOf(f)
@@ -27,78 +79,169 @@ func (s *Set) adopt(f *os.File, slot, backlog int) (_ *Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(s.bound, a) { // whatever the program has set since
+		if err := setOption(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, true); err != nil {
+			return nil, err
+		}
+	}
 	a.Backlog = backlog
+	cookie, err := cookieOf(fd)
+	if err != nil {
+		return nil, err
+	}
 
 	g := s.groups[a.key()]
+	var l *lane
+	replace := false
 	switch {
 	case g == nil:
-		g, err = s.adoptFirst(a, fd, slot)
+		g, l, err = s.adoptFirst(a, fd, seat)
+		kept = err == nil
+	case g.byCookie(cookie) != nil:
+		l = g.byCookie(cookie)
+		err = s.adoptAgain(g, l, seat, a.backlog())
 	case g.dispatch == nil:
-		err = ErrHeld
+		l, kept, err = s.adoptShared(g, fd, seat, a.backlog())
+		replace = !kept
 	default:
-		err = s.adoptNext(g, fd, slot, a.backlog())
+		l, err = s.adoptLane(g, fd, seat, a.backlog())
+		kept = err == nil
 	}
 	if err != nil {
 		return nil, wrap(a, err)
 	}
-	kept = true
-	return g.listener(g.lane(g.laneOf(slot)))
+	s.settle(g)
+	listener, err := g.listener(l)
+	if err != nil {
+		return nil, err
+	}
+	listener.Replace = replace
+	return listener, nil
+}
+
+// byCookie returns the lane with that very socket, or nil.
+func (g *Group) byCookie(cookie uint64) *lane {
+	i := slices.IndexFunc(g.lanes, func(l *lane) bool { return l.cookie == cookie })
+	if i < 0 {
+		return nil
+	}
+	return g.lanes[i]
 }
 
 // adoptFirst founds a group on a program's socket.
-func (s *Set) adoptFirst(a Address, fd, slot int) (*Group, error) {
+func (s *Set) adoptFirst(a Address, fd, seat int) (*Group, *lane, error) {
 	g := &Group{asked: a, number: s.next}
-	l := &lane{fd: fd, slots: map[int]bool{slot: false}}
+	l := s.ownLane(0, fd, seat)
 	var err error
 	if g.bound, g.addr, err = boundTo(fd, a.Network); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	shareable, err := option(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if g.dispatch, g.reason = s.dispatcher(a); g.dispatch != nil && !shareable {
 		g.reason = "the program's socket was bound without SO_REUSEPORT"
 		if err := g.dispatch.Close(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		g.dispatch = nil
 	}
-	if err := s.establish(g, l, slot, a.backlog()); err != nil {
+	if err := s.establish(g, l, seat, a.backlog()); err != nil {
 		if g.dispatch != nil {
 			err = errors.Join(err, g.dispatch.Close())
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return g, nil
+	s.use(g, seat, s.using[seat])
+	return g, l, nil
 }
 
-// adoptNext makes a program's socket the slot's. The one that the slot had is let
-// go of: its process keeps it, or with the last duplicate gone its queue moves.
-func (s *Set) adoptNext(g *Group, fd, slot, backlog int) error {
-	number := g.laneOf(slot)
-	old := g.lane(number)
-	if old == nil {
-		l := &lane{number: number, fd: fd, slots: map[int]bool{slot: false}}
-		return s.enrol(g, l, backlog)
+// ownLane returns a lane for a program's own socket.
+func (s *Set) ownLane(number, fd, seat int) *lane {
+	l := newLane(number, fd, seat, false)
+	l.own = true
+	if is, ok := s.seats[seat]; ok {
+		l.rank, l.epoch = is.Rank, is.Epoch
 	}
-	if err := listen(fd, backlog); err != nil {
+	return l
+}
+
+// adoptAgain is for a listen call on a socket that is a lane already.
+func (s *Set) adoptAgain(g *Group, l *lane, seat, backlog int) error {
+	if err := g.relisten(l, backlog); err != nil {
 		return err
-	}
-	if err := g.dispatch.Set(number, fd); err != nil {
-		return err
-	}
-	before := old.fd
-	s.unwatch(old)
-	old.fd = fd
-	if _, ok := old.slots[slot]; !ok {
-		old.slots[slot] = false
-	}
-	if err := s.keepLane(g, old, true); err != nil {
-		s.o.Log("adopt a socket: %v", err) // it serves all the same
 	}
 	s.watchGroup(g)
-	return os.NewSyscallError("close", unix.Close(before))
+	if _, ok := l.slots[seat]; ok {
+		return nil
+	}
+	l.slots[seat] = s.using[seat]
+	s.rotate(g, l, false)
+	return s.keepLane(g, l, false)
+}
+
+// relisten sets the backlog of a lane's socket, and has it listen if its program has
+// shut it down, which had taken it out of the group.
+func (g *Group) relisten(l *lane, backlog int) error {
+	was := listening(l.fd)
+	if err := listen(l.fd, backlog); err != nil {
+		return err
+	}
+	switch {
+	case g.dispatch != nil:
+		return g.dispatch.Set(l.number, l.fd)
+	case g.order != nil && !was:
+		g.forgetPlace(l.number)
+		g.order = append(g.order, l.number)
+		return g.steer(l.fd)
+	default:
+		return nil
+	}
+}
+
+// adoptLane makes a program's socket a further lane, and drops those of the seat
+// that its processes have closed: a program that listens anew, inside of itself.
+func (s *Set) adoptLane(g *Group, fd, seat, backlog int) (*lane, error) {
+	number, err := g.freeNumber(seat % maxLanes)
+	if err != nil {
+		return nil, err
+	}
+	before := g.lanesOf(seat)
+	l := s.ownLane(number, fd, seat)
+	if err := s.enrol(g, l, backlog); err != nil {
+		return nil, err
+	}
+	s.use(g, seat, s.using[seat])
+	for _, old := range before {
+		if old.own && s.abandoned(old) {
+			s.retireLane(g, old)
+		}
+	}
+	return l, nil
+}
+
+// abandoned reports whether no process of the lane's slots holds its socket.
+func (s *Set) abandoned(l *lane) bool {
+	if s.o.Held == nil || !l.own {
+		return false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(l.fd, &st); err != nil {
+		return false
+	}
+	for slot := range l.slots {
+		if s.o.Held(slot, st.Ino) {
+			return false
+		}
+	}
+	return true
+}
+
+// cookieOf returns the number that a socket has for its whole life.
+func cookieOf(fd int) (uint64, error) {
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE) // Linux 4.12
+	return cookie, os.NewSyscallError("getsockopt", err)
 }
 
 // addressOf returns the address that a program has bound a TCP socket to.

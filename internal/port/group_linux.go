@@ -2,11 +2,10 @@ package port
 
 import (
 	"errors"
-	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"paceline/internal/port/dispatch"
 
@@ -24,31 +23,61 @@ type Group struct {
 	number   int     // names the group in the Store
 	asked    Address // by whoever opened it first
 	bound    unix.Sockaddr
-	file     *identity            // of a unix socket's file
-	dispatch *dispatch.RoundRobin // nil: one lane serves all slots
-	lanes    []*lane              // by number
-	rotation []int                // the lanes' numbers as published last
+	file     *identity        // of a unix socket's file
+	dispatch *dispatch.Dealer // nil: the current lane serves all slots
+	lanes    []*lane          // by number
+	rotation []int            // the lanes' numbers as published last
+
+	// Of a group without dispatch: the lane that gets connections and, if programs'
+	// own sockets can replace each other, the lanes as the kernel counts them: see
+	// steer.
+	current int
+	order   []int
+
+	tally Counters // what does not change by itself, and what was counted at sockets that are gone
 }
 
 // lane is one socket and the slots that accept from it. In a kernel group slot n
-// has lane n, and beyond dispatch.MaxSlots slots begin to share lanes; else all
-// slots share lane 0.
+// of Open has lane n, and beyond dispatch.MaxSlots slots begin to share lanes; a
+// seat has a lane for each socket of its own that was adopted. In other groups
+// all slots share a lane.
 type lane struct {
 	number int
 	fd     int
 	slots  map[int]bool // whether the slot is to be in rotation
-	gauge  gauge
-	sign   *sign // where the watch says that connections wait; nil: it is not watched
-	told   bool  // that it is stuck
-	frozen error // why its queue could not be moved; told once
+	name   int          // the slot that it was made for
+
+	own    bool   // the socket was made by a program
+	cookie uint64 // the socket's, to know it again
+	rank   int    // see Seat
+	epoch  uint64
+
+	gauge    gauge
+	sign     *sign     // where the watch says that connections wait; nil: it is not watched
+	told     bool      // that it is stuck
+	asked    time.Time // when Options.Held was asked last
+	frozen   error     // why its queue could not be moved; told once
+	patience time.Duration
+	again    time.Time // when to try to move it again, patience after the last time
+	farewell farewell
 }
 
-// laneOf returns the number of the lane that serves a slot.
+// maxLanes is how many lanes a group has at most.
+const maxLanes = dispatch.MaxSlots
+
+func newLane(number, fd, slot int, on bool) *lane {
+	return &lane{number: number, fd: fd, slots: map[int]bool{slot: on}, name: slot, rank: slot}
+}
+
+// retired reports whether the lane's last process is gone.
+func (l *lane) retired() bool { return len(l.slots) == 0 }
+
+// laneOf returns the number of the lane that serves a slot of Open.
 func (g *Group) laneOf(slot int) int {
 	if g.dispatch == nil {
-		return 0
+		return g.current
 	}
-	return slot % dispatch.MaxSlots
+	return slot % maxLanes
 }
 
 func (g *Group) lane(number int) *lane {
@@ -59,11 +88,24 @@ func (g *Group) lane(number int) *lane {
 	return g.lanes[i]
 }
 
+// lanesOf returns the lanes that the slot accepts from.
+func (g *Group) lanesOf(slot int) (lanes []*lane) {
+	for _, l := range g.lanes {
+		if _, ok := l.slots[slot]; ok {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
+}
+
 func (g *Group) find(number int) (int, bool) {
 	return slices.BinarySearchFunc(g.lanes, number, func(l *lane, n int) int { return l.number - n })
 }
 
 func (g *Group) insert(l *lane) {
+	if cookie, err := cookieOf(l.fd); err == nil { // else it is not known again, and was not asked for
+		l.cookie = cookie
+	}
 	i, _ := g.find(l.number)
 	g.lanes = slices.Insert(g.lanes, i, l)
 }
@@ -71,7 +113,7 @@ func (g *Group) insert(l *lane) {
 // found makes the group of an address with its first socket, which is the slot's.
 func (s *Set) found(a Address, slot int) (_ *Group, err error) {
 	g := &Group{asked: a, number: s.next}
-	l := &lane{fd: -1, slots: map[int]bool{slot: false}}
+	l := newLane(0, -1, slot, false)
 	defer func() {
 		if err == nil {
 			return
@@ -107,13 +149,21 @@ func (s *Set) establish(g *Group, l *lane, slot, backlog int) error {
 			// The kernel took the program and does not take it here: go on without.
 			g.reason = errors.Join(err, g.dispatch.Close()).Error()
 			g.dispatch = nil
-			if err := setOption(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false); err != nil {
-				return err
+			if !l.own {
+				if err := setOption(l.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, false); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	g.kernel = g.dispatch != nil
 	l.number = g.laneOf(slot)
+	if !g.kernel && l.own {
+		g.order = []int{l.number}
+		if err := g.steer(l.fd); err != nil {
+			g.order = nil // it is without SO_REUSEPORT, and remains the only one
+		}
+	}
 	if !isUDP(g.asked) {
 		if err := listen(l.fd, backlog); err != nil {
 			return err
@@ -140,10 +190,12 @@ func (s *Set) establish(g *Group, l *lane, slot, backlog int) error {
 
 // dispatcher returns who deals the address's connections out in the kernel, or nil
 // and, if that was asked for, why not.
-func (s *Set) dispatcher(a Address) (*dispatch.RoundRobin, string) {
+func (s *Set) dispatcher(a Address) (*dispatch.Dealer, string) {
 	switch {
 	case s.o.Policy == Shared:
 		return nil, ""
+	case s.o.NoKernel && s.o.Policy == IPHash:
+		return nil, "ip-hash in the kernel is switched off"
 	case s.o.NoKernel:
 		return nil, "round robin in the kernel is switched off"
 	case isUDP(a):
@@ -151,7 +203,11 @@ func (s *Set) dispatcher(a Address) (*dispatch.RoundRobin, string) {
 	case a.Network == "unix":
 		return nil, "unix sockets have no groups in the kernel"
 	}
-	r, err := dispatch.NewRoundRobin()
+	make := dispatch.NewRoundRobin
+	if s.o.Policy == IPHash {
+		make = dispatch.NewIPHash
+	}
+	r, err := make()
 	if err != nil {
 		return nil, err.Error()
 	}
@@ -192,7 +248,7 @@ func (s *Set) join(g *Group, slot, backlog int) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lane{number: g.laneOf(slot), fd: fd, slots: map[int]bool{slot: false}}
+	l := newLane(g.laneOf(slot), fd, slot, false)
 	if err := s.enrol(g, l, backlog); err != nil {
 		_ = unix.Close(fd) // nothing was written to it
 		return nil, err
@@ -218,55 +274,6 @@ func (s *Set) enrol(g *Group, l *lane, backlog int) error {
 	return nil
 }
 
-// use puts a slot into the rotation or out of it.
-func (s *Set) use(g *Group, slot int, on bool) {
-	l := g.lane(g.laneOf(slot))
-	if l == nil {
-		return
-	}
-	if _, ok := l.slots[slot]; !ok {
-		return
-	}
-	l.slots[slot] = on
-	if g.dispatch == nil {
-		return
-	}
-	if on { // a program may have shut its socket down
-		s.heal(g, l)
-	}
-	wanted := l.wanted()
-	if wanted == (l.gauge.standing != out) {
-		return
-	}
-	if !wanted && l.gauge.standing == trying {
-		g.dispatch.Cancel()
-	}
-	nobody := !slices.ContainsFunc(g.lanes, func(l *lane) bool { return l.gauge.standing != out })
-	l.gauge.enter(wanted)
-	g.dispatch.Want(l.number, wanted)
-	g.publish()
-	switch {
-	case !wanted:
-		s.flush(g, l)
-	case nobody: // what has come to the others meanwhile need not wait for them
-		for _, other := range g.lanes {
-			if other != l {
-				s.flush(g, other)
-			}
-		}
-	}
-}
-
-// wanted reports whether one of the lane's slots is to be in rotation.
-func (l *lane) wanted() bool {
-	for _, on := range l.slots {
-		if on {
-			return true
-		}
-	}
-	return false
-}
-
 // publish tells the kernel who is in rotation. It is never nobody: stuck slots, or
 // those whose successors are still to come, are better than a refused connection.
 func (g *Group) publish() {
@@ -287,124 +294,12 @@ func (g *Group) publish() {
 	if !slices.Equal(deal, g.rotation) {
 		g.rotation = deal
 		g.dispatch.Deal(deal)
-	}
-}
-
-// flush moves what waits in a lane's queue to the lanes in rotation. It does
-// nothing while the lane is in rotation itself: the queue is its successor's then.
-func (s *Set) flush(g *Group, l *lane) {
-	if slices.Contains(g.rotation, l.number) {
-		return
-	}
-	waiting, limit, err := queue(l.fd)
-	if err == nil && waiting == 0 {
-		return
-	}
-	if err == nil {
-		err = s.moveFrozen(g, l, limit)
-	}
-	if err == nil {
-		l.gauge.moved()
-		l.frozen = nil
-		s.wake(g)
-		return
-	}
-	if l.frozen == nil {
-		l.frozen = err
-		s.o.Log("move %d connections from slot %d of %s to others: %v", waiting, l.slot(), g.addr, err)
-	}
-}
-
-// moveFrozen moves the lane's queue while its processes stand still.
-func (s *Set) moveFrozen(g *Group, l *lane, limit int) error {
-	if s.o.Freeze != nil {
-		for slot := range l.slots {
-			thaw, err := s.o.Freeze(slot)
-			if err != nil {
-				return fmt.Errorf("freeze: %w", err)
+		if g.dispatch.Hashes() {
+			places := make([]place, len(deal))
+			for i, number := range deal {
+				places[i] = place{number: number, rank: g.lane(number).rank}
 			}
-			if thaw != nil {
-				defer thaw()
-			}
+			g.dispatch.Assign(buckets(places))
 		}
 	}
-	if err := moveQueue(l.fd, limit); err != nil {
-		return err
-	}
-	return g.dispatch.Set(l.number, l.fd) // it left when it was shut down
-}
-
-// heal has the lane's socket listen if a program has shut it down.
-func (s *Set) heal(g *Group, l *lane) {
-	if listening(l.fd) {
-		return
-	}
-	err := listen(l.fd, g.asked.backlog())
-	if err == nil {
-		err = g.dispatch.Set(l.number, l.fd)
-	}
-	if err != nil {
-		s.o.Log("listen again on %s for slot %d: %v", g.addr, l.slot(), err)
-		return
-	}
-	s.watchGroup(g)
-}
-
-// slot returns the lane's first slot, to name it by.
-func (l *lane) slot() int {
-	first := -1
-	for slot := range l.slots {
-		if first < 0 || slot < first {
-			first = slot
-		}
-	}
-	return first
-}
-
-// leave ends a slot's part in the group, and the group with the last.
-func (s *Set) leave(g *Group, slot int) error {
-	l := g.lane(g.laneOf(slot))
-	if l == nil {
-		return nil
-	}
-	if _, ok := l.slots[slot]; !ok {
-		return nil
-	}
-	s.use(g, slot, false)
-	switch {
-	case len(l.slots) > 1:
-		delete(l.slots, slot)
-		return s.keepLane(g, l, false)
-	case len(g.lanes) == 1:
-		return s.shut(g)
-	}
-	i, _ := g.find(l.number)
-	g.lanes = slices.Delete(g.lanes, i, i+1)
-	g.publish()
-	s.flush(g, l) // without others in rotation use has left the queue in place
-	err := errors.Join(g.dispatch.Clear(l.number), s.release(l), s.drop(s.laneName(g, l)))
-	s.watchGroup(g)
-	return err
-}
-
-// release closes our duplicate of a lane's socket.
-func (s *Set) release(l *lane) error {
-	s.unwatch(l)
-	return os.NewSyscallError("close", unix.Close(l.fd))
-}
-
-// shut closes the group and forgets it in the Store.
-func (s *Set) shut(g *Group) error {
-	errs := []error{s.drop(s.groupName(g))}
-	for _, l := range g.lanes {
-		errs = append(errs, s.release(l))
-	}
-	if g.dispatch != nil {
-		errs = append(errs, g.dispatch.Close())
-	}
-	if g.file != nil {
-		errs = append(errs, unlink(abstract(g.asked.Path), *g.file))
-	}
-	delete(s.groups, g.asked.key())
-	return errors.Join(errs...)
 }

@@ -49,7 +49,7 @@ func helper(role string, env ...string) *exec.Cmd {
 		panic(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), append(env, helperEnv+"="+role)...)
+	cmd.Env = append(os.Environ(), append(env, helperEnv+"="+role, "GORACE=atexit_sleep_ms=0")...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }
@@ -94,6 +94,17 @@ func (s *server) kill() {
 	_ = s.cmd.Wait()
 }
 
+// leave has the server end when it has answered what it has accepted.
+func (s *server) leave(t testing.TB) {
+	t.Helper()
+	if _, err := fmt.Fprintln(s.stdin, "leave"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("server %s: %v", s.name, err)
+	}
+}
+
 // hold keeps the server from accepting for a while.
 func (s *server) hold(t testing.TB, d time.Duration) {
 	t.Helper()
@@ -106,9 +117,14 @@ func (s *server) hold(t testing.TB, d time.Duration) {
 // which its socket does not listen.
 func helperServer() int {
 	var hold atomic.Int64
+	var leaving atomic.Bool
 	go func() {
 		in := bufio.NewScanner(os.Stdin)
 		for in.Scan() {
+			if in.Text() == "leave" {
+				leaving.Store(true)
+				continue
+			}
 			ms, _ := strconv.ParseInt(in.Text(), 10, 64)
 			hold.Store(ms)
 		}
@@ -124,6 +140,9 @@ func helperServer() int {
 		_, _ = unix.Poll([]unix.PollFd{{Fd: 3, Events: unix.POLLIN}}, 5)
 		c, _, err := unix.Accept4(3, unix.SOCK_CLOEXEC)
 		if err != nil {
+			if leaving.Load() {
+				return 0
+			}
 			continue
 		}
 		tv := unix.Timeval{Sec: 1}

@@ -23,18 +23,30 @@ func (s *Set) judge(now time.Time) (again time.Time) {
 
 func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 	gauges := make([]*gauge, len(g.lanes))
+	before := make([]standing, len(g.lanes))
 	for i, l := range g.lanes {
-		gauges[i] = &l.gauge
+		gauges[i], before[i] = &l.gauge, l.gauge.standing
 		l.gauge.look(s.depth(l), g.dispatch.Share(l.number), now)
+		g.tally.MaxWaiting = max(g.tally.MaxWaiting, l.gauge.depth)
 	}
 	d := judge(gauges, g.dispatch.Waiting(), now)
+	for i, q := range gauges {
+		if before[i] == in && q.standing == resting {
+			g.tally.Stuck++
+		}
+	}
 	if d.cancel {
 		g.dispatch.Cancel()
 	}
 	g.publish()
+	var left []*lane
 	for _, i := range d.flush {
 		l := g.lanes[i]
 		s.flush(g, l)
+		if s.hasClosed(l, now) {
+			left = append(left, l)
+			continue
+		}
 		if !l.told && l.gauge.rest >= 4*firstRest { // shorter ones are everyday life
 			l.told = true
 			s.o.Log("slot %d of %s does not accept connections; the others get them", l.slot(), g.addr)
@@ -49,7 +61,22 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 	if d.try >= 0 {
 		g.dispatch.Once(g.lanes[d.try].number)
 	}
+	for _, l := range left {
+		s.o.Log("slot %d of %s has closed its socket", l.slot(), g.addr)
+		s.retireLane(g, l)
+	}
+	s.settle(g)
 	return d
+}
+
+// hasClosed reports whether a lane that has been stuck for a while has no process
+// that could ever accept: a program may close its listener and run on.
+func (s *Set) hasClosed(l *lane, now time.Time) bool {
+	if l.gauge.rest < 4*firstRest || now.Sub(l.asked) < longestRest {
+		return false
+	}
+	l.asked = now
+	return s.abandoned(l)
 }
 
 // depth returns how many connections wait for a lane. A queue that the watch did

@@ -2,15 +2,26 @@
 //
 // A Set holds all addresses of one app. Behind each address is a Group: one
 // socket for all slots, or, where the kernel lets us, one socket per slot in a
-// SO_REUSEPORT group whose connections an eBPF program deals out in turn (package
-// dispatch). Paceline holds a duplicate of each socket, and the keeper another
-// one, so that an accept queue outlives the process that served it and the daemon
-// that set it up: what a dead process has not accepted goes to the other slots, or
-// to its successor.
+// SO_REUSEPORT group whose connections an eBPF program deals out in turn or by the
+// client's address (package dispatch). Paceline holds a duplicate of each socket,
+// and the keeper another one, so that an accept queue outlives the process that
+// served it and the daemon that set it up: what a dead process has not accepted goes
+// to the other slots, or to its successor.
+//
+// There are two ways into a group. A program that asks us for its sockets (Node)
+// has a slot, the index of its instance, and gets the slot's socket by Open, as
+// its predecessor did. Any other program makes sockets of its own, which Bind and
+// Adopt take into the group while its calls of bind and listen are held up. Each
+// such process has a seat, a number of its own, so that old and new of a reload have
+// sockets of their own; those of a seat come and go with its process (Retire).
 //
 // In a kernel group a slot that does not accept (its queue is not empty and does
 // not shrink for 25 ms) leaves the rotation, and its queue moves to the others: the
 // stuck rule, see gauge. It asks for nothing while no connection waits: see Watch.
+//
+// Where all share one socket there is nothing to take out of rotation: a reload
+// needs a second socket, for the processes of the new release together, and Switch
+// gives it the connections. That needs no right, either.
 package port
 
 import (
@@ -24,10 +35,6 @@ import (
 // ErrClosed is the error of a call on a closed Set.
 var ErrClosed = errors.New("set of ports is closed")
 
-// ErrHeld is the error of Adopt when the address has its one shared socket
-// already: the program gets a duplicate of that one, by Open.
-var ErrHeld = errors.New("the address has its socket already")
-
 // Policy is who gets the next connection.
 type Policy int
 
@@ -38,7 +45,22 @@ const (
 	RoundRobin Policy = iota
 	// Shared gives a connection to whichever process accepts it first.
 	Shared
+	// IPHash gives the connections of a client's address to the same rank (see Seat),
+	// or slot, as long as that is in rotation. It needs the same right as RoundRobin.
+	// Those that are moved go to the others in turn, and so does the one with which
+	// a stuck slot is tried.
+	IPHash
 )
+
+// Seat is what the set should know of a process that takes a seat.
+type Seat struct {
+	// Epoch tells the processes of a new release from those of the old one, where
+	// all share one socket; see Set.Switch. It only has to differ.
+	Epoch uint64
+	// Rank is the index of the instance. With IPHash a client stays with its rank
+	// when a reload gives it another process.
+	Rank int
+}
 
 // Store keeps notes and descriptors beyond the daemon's death: the keeper, seen
 // through the daemon. The names are Options.Name and more; a name that ends in "/"
@@ -69,13 +91,21 @@ type Options struct {
 	// Freeze stops the slot's processes while its queue is moved, because a program
 	// may take the moment in which its socket does not listen for an error: Go's
 	// http.Server returns, Ruby's accept raises. A slot without a process is no
-	// error. It is called from the set's own goroutine and must not call the set.
+	// error. If it fails the queue stays where it is, and is tried again. It is called
+	// from the set's own goroutine and must not call the set.
+	//
+	// It is not called for what waits at a slot that leaves the rotation in good
+	// health, which accepts it, nor after Retire.
 	// Nil moves queues under running processes, which Node does not notice.
 	Freeze func(slot int) (thaw func(), err error)
+	// Held reports whether a process of the seat still has the socket with this inode
+	// open. It is asked seldom, and like Freeze from the set's own goroutine. Nil
+	// means that it has.
+	Held func(seat int, inode uint64) bool
 	// Watch notices queues that are not empty. Nil gives the set one of its own,
 	// which costs a thread; give all sets of a process the same.
 	Watch *Watch
-	// NoKernel keeps RoundRobin from using the kernel, as if it could not.
+	// NoKernel keeps the policies from using the kernel, as if it could not.
 	NoKernel bool
 	// Log is told what the user should know; nil tells nobody.
 	Log func(format string, a ...any)
@@ -149,6 +179,30 @@ type Listener struct {
 	// File is a duplicate of the slot's socket. It is the caller's to close. The
 	// socket is non-blocking, yet Go's runtime does not poll this file.
 	File *os.File
+	// Replace says, after Adopt, that the program must get File in the place of its
+	// own socket, which is of no use: the address has one for all.
+	Replace bool
+}
+
+// Counters is what has become of the connections to an address. Moved, Stuck and
+// MaxWaiting begin at 0 with each daemon.
+type Counters struct {
+	Address   string
+	Mechanism string // "kernel" or "shared socket"
+	Reason    string // why not "kernel", if that was asked for
+	// Dealt is how many connections the kernel has given out, moved ones twice; -1
+	// where nobody counts them.
+	Dealt int64
+	// Dropped is how many the kernel dropped at the sockets, most often because the
+	// accept queue was full.
+	Dropped int64
+	// Moved is how many went from the queue of a slot that had died, left or stood
+	// still to those of others, and Stuck how often one was found to stand still.
+	Moved, Stuck int64
+	// Waiting is how many wait to be accepted now, and MaxWaiting the most at one
+	// socket that was seen. A shared socket is looked at only when Counters or Queue
+	// is called.
+	Waiting, MaxWaiting int
 }
 
 // Depth is how many connections wait to be accepted.
@@ -168,7 +222,7 @@ type Support struct {
 func (g *Group) Addr() net.Addr { return g.addr }
 
 // Kernel reports whether each slot has a socket of its own and the kernel deals
-// the connections out in turn.
+// the connections out by the policy.
 func (g *Group) Kernel() bool { return g.kernel }
 
 // Mechanism returns the word for who chooses: "kernel" or "shared socket".
@@ -179,8 +233,8 @@ func (g *Group) Mechanism() string {
 	return "shared socket"
 }
 
-// Reason says why a group that was to be RoundRobin is not in the kernel. It is
-// empty if it is, and for the policy Shared.
+// Reason says why a group that was to be RoundRobin or IPHash is not in the kernel.
+// It is empty if it is, and for the policy Shared.
 func (g *Group) Reason() string { return g.reason }
 
 // wrap says on what address something was not possible; the errno stays visible.

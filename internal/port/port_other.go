@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 )
 
@@ -46,6 +47,30 @@ func (*Set) Open(a Address, _ int) (*Listener, error) { return nil, wrap(a, errL
 
 // Adopt returns errors.ErrUnsupported.
 func (*Set) Adopt(_ *os.File, _, _ int) (*Listener, error) { return nil, errLinux }
+
+// Bind returns errors.ErrUnsupported.
+func (*Set) Bind(*os.File, netip.AddrPort, uint32, bool) error { return errLinux }
+
+// Managed returns false.
+func (*Set) Managed(*os.File) bool { return false }
+
+// Seat does nothing.
+func (*Set) Seat(int, Seat) {}
+
+// Retire does nothing.
+func (*Set) Retire(int) {}
+
+// Prune does nothing.
+func (*Set) Prune() {}
+
+// Switch returns errors.ErrUnsupported.
+func (*Set) Switch(uint64) error { return errLinux }
+
+// Drained returns true.
+func (*Set) Drained(uint64) bool { return true }
+
+// Counters returns nothing.
+func (*Set) Counters() []Counters { return nil }
 
 // Use does nothing.
 func (*Set) Use(int, bool) {}

@@ -21,6 +21,7 @@ import (
 //	3/sockets  kernel groups: the map of sockets
 //	3/control  kernel groups: the page with the rotation, see dispatch
 //	3/lane/7   note: laneNote; file: the socket
+//	bound      note: the addresses of Bind
 //
 // The group comes first and goes last, so that lanes without one never exist.
 const (
@@ -33,16 +34,33 @@ const (
 // noteVersion counts changes of the notes that an older daemon could not read.
 const noteVersion = 1
 
+// groupNote is what a later daemon must know of a group. Order and Current are of
+// shared groups whose sockets are programs' own: see steer.
 type groupNote struct {
 	Version int       `json:"v"`
 	Address Address   `json:"address"`
 	Kernel  bool      `json:"kernel,omitempty"`
 	Reason  string    `json:"reason,omitempty"`
 	File    *identity `json:"file,omitempty"`
+	Order   []int     `json:"order,omitempty"`
+	Current int       `json:"current,omitempty"`
 }
 
 type laneNote struct {
 	Slots []int `json:"slots"`
+
+	// Of a lane that is a program's own socket.
+	Own   bool   `json:"own,omitempty"`
+	Name  int    `json:"name,omitempty"`
+	Rank  int    `json:"rank,omitempty"`
+	Epoch uint64 `json:"epoch,omitempty"`
+}
+
+func (g *Group) note() groupNote {
+	return groupNote{
+		Version: noteVersion, Address: g.asked, Kernel: g.kernel, Reason: g.reason, File: g.file,
+		Order: g.order, Current: g.current,
+	}
 }
 
 func (s *Set) groupName(g *Group) string { return s.o.Name + strconv.Itoa(g.number) + "/" }
@@ -80,8 +98,7 @@ func (s *Set) keepGroup(g *Group) error {
 		return nil
 	}
 	name := s.groupName(g)
-	note := groupNote{Version: noteVersion, Address: g.asked, Kernel: g.kernel, Reason: g.reason, File: g.file}
-	if err := s.keep(name+groupEntry, note, nil); err != nil || g.dispatch == nil {
+	if err := s.keep(name+groupEntry, g.note(), nil); err != nil || g.dispatch == nil {
 		return err
 	}
 	sockets, control, err := g.dispatch.Files()
@@ -100,6 +117,9 @@ func (s *Set) keepLane(g *Group, l *lane, withSocket bool) error {
 		return nil
 	}
 	note := laneNote{Slots: slices.Sorted(maps.Keys(l.slots))}
+	if l.own {
+		note.Own, note.Name, note.Rank, note.Epoch = true, l.name, l.rank, l.epoch
+	}
 	if !withSocket {
 		return s.keep(s.laneName(g, l), note, nil)
 	}
@@ -116,6 +136,10 @@ func (s *Set) restore() {
 	groups := map[int]map[string]Saved{}
 	for name, saved := range s.o.Saved {
 		rest, _ := strings.CutPrefix(name, s.o.Name)
+		if rest == boundEntry {
+			s.restoreBound(saved.Note)
+			continue
+		}
 		number, entry, _ := strings.Cut(rest, "/")
 		n, err := strconv.Atoi(number)
 		if err != nil || entry == "" {
@@ -154,7 +178,10 @@ func (s *Set) restoreGroup(number int, entries map[string]Saved) (_ *Group, err 
 	if note.Version != noteVersion {
 		return nil, fmt.Errorf("its note is of version %d, not %d", note.Version, noteVersion)
 	}
-	g := &Group{number: number, asked: note.Address, kernel: note.Kernel, reason: note.Reason, file: note.File}
+	g := &Group{
+		number: number, asked: note.Address, kernel: note.Kernel, reason: note.Reason, file: note.File,
+		order: note.Order, current: note.Current,
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.letGo(g))
@@ -182,9 +209,39 @@ func (s *Set) restoreGroup(number int, entries map[string]Saved) (_ *Group, err 
 	if g.asked.Network == "unix" {
 		g.addr = unixAddr(g.asked)
 	}
+	if err := s.restoreOrder(g); err != nil {
+		return nil, err
+	}
 	s.watchGroup(g)
 	g.publish()
+	s.settle(g)
 	return g, nil
+}
+
+// restoreOrder takes up the places of a shared group's sockets in the kernel. The
+// earlier daemon may have died between two steps of a change: the sockets that
+// listen are those that count.
+func (s *Set) restoreOrder(g *Group) error {
+	if g.dispatch != nil {
+		return nil
+	}
+	if g.lane(g.current) == nil {
+		return fmt.Errorf("no socket of lane %d", g.current)
+	}
+	if g.order == nil {
+		return nil
+	}
+	for _, number := range slices.Clone(g.order) {
+		if l := g.lane(number); l == nil || !listening(l.fd) {
+			g.forgetPlace(number)
+		}
+	}
+	for _, l := range g.lanes {
+		if !slices.Contains(g.order, l.number) && listening(l.fd) {
+			g.order = append(g.order, l.number) // it came last
+		}
+	}
+	return g.steer(g.lane(g.current).fd)
 }
 
 func (s *Set) restoreLane(g *Group, number string, saved Saved) error {
@@ -199,14 +256,25 @@ func (s *Set) restoreLane(g *Group, number string, saved Saved) error {
 	if saved.File == nil {
 		return errors.New("no socket")
 	}
-	l := &lane{number: n, slots: map[int]bool{}}
+	l := &lane{number: n, slots: map[int]bool{}, name: note.Name, own: note.Own, rank: n, epoch: note.Epoch}
 	if l.fd, err = duplicateOf(saved.File); err != nil {
 		return err
 	}
 	g.insert(l)
-	wanted := g.dispatch != nil && g.dispatch.Wanted(n)
+	// Of a shared group nobody remembers who was in use; it was the current lane's.
+	wanted := g.dispatch == nil && l.own && n == g.current || g.dispatch != nil && g.dispatch.Wanted(n)
+	if l.own {
+		l.rank = note.Rank
+		for _, slot := range note.Slots {
+			s.seats[slot] = Seat{Epoch: note.Epoch, Rank: note.Rank}
+			if wanted {
+				s.using[slot] = true
+			}
+		}
+	}
 	for _, slot := range note.Slots {
 		l.slots[slot] = wanted
+		l.name = slot
 	}
 	if g.dispatch == nil {
 		return nil
@@ -224,7 +292,7 @@ func (s *Set) restoreLane(g *Group, number string, saved Saved) error {
 func (s *Set) letGo(g *Group) error {
 	var errs []error
 	for _, l := range g.lanes {
-		errs = append(errs, s.release(l))
+		errs = append(errs, s.release(g, l))
 	}
 	if g.dispatch != nil {
 		errs = append(errs, g.dispatch.Close())

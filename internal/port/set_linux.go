@@ -2,7 +2,6 @@ package port
 
 import (
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +21,10 @@ type Set struct {
 	// What follows belongs to the goroutine.
 
 	groups  map[Address]*Group
-	next    int // the next group's number
+	bound   []Address    // by Bind, the newest last
+	seats   map[int]Seat // of processes whose sockets are adopted
+	using   map[int]bool // the slots that Use has put into the rotation
+	next    int          // the next group's number
 	watcher *watcher
 	own     *Watch // made for this set alone
 	wakes   waking
@@ -37,7 +39,7 @@ func NewSet(o Options) (*Set, error) {
 	}
 	s := &Set{
 		o: o, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{}),
-		groups: map[Address]*Group{}, watcher: newWatcher(),
+		groups: map[Address]*Group{}, seats: map[int]Seat{}, using: map[int]bool{}, watcher: newWatcher(),
 	}
 	s.restore()
 	go s.run()
@@ -129,25 +131,21 @@ func (g *Group) listener(l *lane) (*Listener, error) {
 	return &Listener{Group: g, File: f}, nil
 }
 
-// Adopt puts a program's own TCP socket into the group of its address, as the
-// slot's, and lets it listen with the backlog. The socket is bound and, for a
-// kernel group, has SO_REUSEPORT set since before it was bound. f stays the
-// caller's; the set holds a duplicate, and lets go of the slot's earlier socket.
-// Errors: ErrHeld, ErrClosed, a syscall.Errno.
-func (s *Set) Adopt(f *os.File, slot, backlog int) (l *Listener, err error) {
-	if e := s.do(func() { l, err = s.adopt(f, slot, backlog) }); e != nil {
-		err = e
-	}
-	return l, err
-}
-
 // Use puts the slot into the rotation of all its kernel groups, from the moment
 // its process listens, or out of it. When it leaves, what waits in its queue moves
 // to the others in rotation; if there are none, it stays for the slot's successor.
+// With Options.Freeze it is left to its processes, if they accept it. What is adopted
+// for a slot in use later is in rotation at once.
 func (s *Set) Use(slot int, on bool) {
 	_ = s.do(func() { // a closed set has no rotation
+		if on {
+			s.using[slot] = true
+		} else {
+			delete(s.using, slot)
+		}
 		for _, g := range s.groups {
 			s.use(g, slot, on)
+			s.settle(g)
 		}
 	})
 }
@@ -162,9 +160,12 @@ func (s *Set) Leave(g *Group, slot int) {
 	})
 }
 
-// Release ends the slot's part in all groups: it is no longer wanted.
+// Release ends the slot's part in all groups: it is no longer wanted. Unlike Retire
+// it closes the groups in which nobody else is.
 func (s *Set) Release(slot int) {
 	_ = s.do(func() { // a closed set has left everything
+		delete(s.seats, slot)
+		delete(s.using, slot)
 		for _, g := range s.groups {
 			s.report(s.leave(g, slot))
 		}
@@ -191,6 +192,7 @@ func (s *Set) Queue() (depths []Depth) {
 				}
 				var err error
 				if d.Waiting, d.Limit, err = queue(l.fd); err == nil {
+					g.tally.MaxWaiting = max(g.tally.MaxWaiting, d.Waiting)
 					depths = append(depths, d)
 				}
 			}
@@ -215,6 +217,8 @@ func (s *Set) Close() error {
 		for _, g := range s.groups {
 			errs = append(errs, s.shut(g))
 		}
+		s.bound = nil
+		errs = append(errs, s.keepBound())
 		if s.own != nil {
 			errs = append(errs, s.own.Close())
 		}

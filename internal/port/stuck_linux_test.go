@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -174,30 +175,52 @@ func TestMovedConnectionsWakeTheirNewProcess(t *testing.T) {
 	}
 }
 
-// A queue is not moved under a process that cannot be stopped.
+// A queue is not moved under a process that cannot be stopped, until it can. One that
+// has died needs no stop.
 func TestFreezeFails(t *testing.T) {
 	noLeaks(t)
-	var told atomic.Int32
+	var told, frozen, thawed atomic.Int32
+	var works atomic.Bool
 	s := newSet(t, Options{
-		Freeze: func(int) (func(), error) { return nil, errors.New("no cgroup") },
-		Log:    func(string, ...any) { told.Add(1) },
+		Freeze: func(int) (func(), error) {
+			if !works.Load() {
+				return nil, errors.New("no cgroup")
+			}
+			frozen.Add(1)
+			return func() { thawed.Add(1) }, nil
+		},
+		Log: func(string, ...any) { told.Add(1) },
 	})
-	l := mustOpen(t, s, loopback, 0)
-	_ = l.File.Close()
-	_ = mustOpen(t, s, loopback, 1).File.Close()
-	needKernel(t, l.Group)
+	port := freePort(t)
+	var files []*os.File
+	for seat := range 3 {
+		g, f := program(t, s, seat, port)
+		needKernel(t, g)
+		defer f.Close()
+		files = append(files, f)
+	}
 	s.Use(0, true)
 	s.Use(1, true)
-	for range 2 {
-		c, err := net.Dial("tcp", l.Group.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+	dial(t, port, 2)
+	s.Use(1, false) // it is left to accept what waits
+	wantDepths(t, s, "out of rotation", 1, 1, 0)
+	startServer(t, "0", files[0]) // else nobody is there to take it
+	eventually(t, "a try to move the queue", func() bool { return told.Load() > 0 })
+	works.Store(true)
+	eventually(t, "another try", func() bool { return frozen.Load() > 0 })
+	eventually(t, "an empty queue", func() bool { return slices.Max(depths(s)) == 0 })
+	if frozen.Load() != thawed.Load() || told.Load() != 1 {
+		t.Errorf("frozen %d times, thawed %d, told %d", frozen.Load(), thawed.Load(), told.Load())
 	}
-	s.Use(1, false)
-	if q := s.Queue(); q[0].Waiting != 1 || q[1].Waiting != 1 || told.Load() != 1 {
-		t.Errorf("queues %v, told %d times", q, told.Load())
+
+	works.Store(false)
+	s.Use(2, true)
+	s.Use(0, false)
+	dial(t, port, 1)
+	s.Use(0, true)
+	s.Retire(2)
+	if d := depths(s); len(d) != 2 {
+		t.Errorf("after a death: queues %v, want 2", d)
 	}
 }
 

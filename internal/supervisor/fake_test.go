@@ -35,6 +35,7 @@ type program struct {
 	noChannel  bool
 	unkillable bool
 	echoes     time.Duration // when all that can be told of it is told again, after its end; 0: never
+	together   bool          // the app's processes can only be drained together
 }
 
 // saying is a fact that a program tells some time after its start.
@@ -45,7 +46,13 @@ type saying struct {
 
 // listens is a cluster worker that listens on addr after a while.
 func listens(after time.Duration, addr string) program {
-	return program{online: after / 2, says: []saying{{after, Listening{addr}}}}
+	return program{online: after / 2, says: []saying{{after, Listening{Addr: addr}}}}
+}
+
+// adopted is a program that listens on addr after a while, on a socket that a
+// successor can share.
+func adopted(after time.Duration, addr string) program {
+	return program{says: []saying{{after, Listening{Addr: addr, Shared: true}}}}
 }
 
 // fakeProcess is one process of a fakeHost.
@@ -184,7 +191,7 @@ func (h *fakeHost) vanish(p *fakeProcess) {
 	if p.echoes > 0 {
 		time.AfterFunc(p.echoes, func() {
 			for _, f := range []Fact{
-				Online{}, Listening{"*:9"}, Ready{}, Drained{}, Exited{Exit: app.Exit{Code: 99}}, Gone{},
+				Online{}, Listening{Addr: "*:9", Shared: true}, Ready{}, Drained{}, Exited{Exit: app.Exit{Code: 99}}, Gone{},
 			} {
 				sink(f)
 			}
@@ -268,6 +275,29 @@ func (h *fakeHost) Drain(r Ref) bool {
 		}
 	})
 	return true
+}
+
+func (h *fakeHost) Promote(r Ref) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls = append(h.calls, fmt.Sprintf("promote %d.%d", r.ID, r.Gen))
+	switch p := h.processes[r]; {
+	case p == nil:
+		h.violate("%v, which is forgotten, is promoted", r)
+	case !p.Trial:
+		h.violate("%v is promoted and was not on trial", r)
+	}
+}
+
+func (h *fakeHost) Together(name string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.processes {
+		if p.Spec.Name == name && p.together {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *fakeHost) Forget(r Ref) {

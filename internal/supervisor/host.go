@@ -29,6 +29,13 @@ type Host interface {
 	// Drain asks the process to finish what it has and to take no more. Drained
 	// follows. False: it cannot be drained, or there is nothing to wait for.
 	Drain(r Ref) bool
+	// Promote tells that a process launched on trial is the instance's now: new
+	// connections may come to it.
+	Promote(r Ref)
+	// Together reports whether the processes of an app take connections from one
+	// queue, so that none of them can be kept from taking more while others do:
+	// a reload then starts all successors before any old process leaves.
+	Together(name string) bool
 	// Forget lets go of all that belongs to a process that is gone.
 	Forget(r Ref)
 	// Save keeps an instance's record beyond the daemon's death; nil deletes it.
@@ -49,6 +56,9 @@ type Launch struct {
 	Spec     *app.Spec // not to be changed
 	Index    int       // slot within the app
 	Restarts int       // how often the instance has been restarted
+	// Trial says that it is to succeed a process that still serves: it may listen,
+	// but gets no connections before Promote.
+	Trial bool
 }
 
 // Fact is something that a Host reports about a process: one of the types below.
@@ -65,7 +75,12 @@ type Online struct{}
 type Ready struct{}
 
 // Listening says that the process listens on Addr ("*:3000", "/run/x.sock").
-type Listening struct{ Addr string }
+// Shared: the socket is Paceline's as well, so that a successor can listen there
+// beside it.
+type Listening struct {
+	Addr   string
+	Shared bool
+}
 
 // Unlistening says that the process no longer listens on Addr.
 type Unlistening struct{ Addr string }

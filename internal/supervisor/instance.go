@@ -45,6 +45,7 @@ type life struct {
 	pid     int
 	started time.Time
 	ports   []string // sorted
+	shared  bool     // a successor can listen on some of them beside it
 	trouble string   // why it could not be signalled
 }
 
@@ -184,7 +185,7 @@ func (in *instance) hear(m about) {
 	}
 	switch f := m.message.(type) {
 	case started:
-		in.life.pid, in.life.started, in.life.ports = f.pid, f.at, f.ports
+		in.life.pid, in.life.started, in.life.ports, in.life.shared = f.pid, f.at, f.ports, f.shared
 	case Exited:
 		in.handle(Exited{Exit: in.complete(f.Exit), Left: f.Left})
 		return
@@ -192,6 +193,7 @@ func (in *instance) hear(m about) {
 		if i, found := slices.BinarySearch(in.life.ports, f.Addr); !found {
 			in.life.ports = slices.Insert(slices.Clone(in.life.ports), i, f.Addr)
 		}
+		in.life.shared = in.life.shared || f.Shared
 	case Unlistening:
 		if i, found := slices.BinarySearch(in.life.ports, f.Addr); found {
 			in.life.ports = slices.Delete(slices.Clone(in.life.ports), i, i+1)
@@ -242,7 +244,7 @@ func (in *instance) handle(m message) {
 		switch a.verb {
 		case forget:
 			gone = in.ref()
-			in.life.pid, in.life.ports = 0, nil
+			in.life.pid, in.life.ports, in.life.shared = 0, nil, false
 		case spawn: // its record has to be kept before it exists
 			in.begin()
 		case arm:
@@ -284,6 +286,8 @@ func (in *instance) perform(a action) {
 		if !in.s.host.Drain(in.ref()) {
 			in.handle(Drained{})
 		}
+	case serve:
+		in.s.host.Promote(in.ref())
 	case emit:
 		in.tell(a.event, a.detail, nil)
 	}
@@ -293,7 +297,7 @@ func (in *instance) perform(a action) {
 // it happens elsewhere and its outcome comes back as a message.
 func (in *instance) launch() {
 	gen := in.life.gen
-	l := Launch{Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts}
+	l := Launch{Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts, Trial: in.m.trial}
 	in.s.wg.Go(func() {
 		select {
 		case in.slot.group.launches <- struct{}{}:

@@ -33,6 +33,7 @@ type (
 		online  bool     // of which was known that it is up
 		ready   bool     // and ready
 		ports   []string // and where it listens
+		shared  bool     // so that a successor can do so as well
 	}
 	startFailed struct { // it could not be started at all
 		exit      *app.Exit
@@ -75,6 +76,7 @@ const (
 	forget             // it is gone: let go of what belonged to it
 	arm                // set the timer to wait
 	keep               // leave the timer as it is over a change of phase
+	serve              // it is no longer on trial: connections may come
 	emit               // tell the world
 )
 

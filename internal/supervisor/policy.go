@@ -55,7 +55,7 @@ func policyOf(s *app.Spec) policy {
 		stopCodes:     s.StopExitCodes,
 		killTimeout:   time.Duration(s.KillTimeout),
 		listenTimeout: time.Duration(s.ListenTimeout),
-		reports:       overlaps(s),
+		reports:       isWorker(s),
 	}
 	switch {
 	case s.WaitReady:
@@ -66,9 +66,9 @@ func policyOf(s *app.Spec) policy {
 	return p
 }
 
-// overlaps reports whether two processes of one instance can serve side by side:
-// workers of Node's cluster module share what they listen on.
-func overlaps(s *app.Spec) bool {
+// isWorker reports whether the app's processes are workers of Node's cluster
+// module, which say when they are up and share what they listen on.
+func isWorker(s *app.Spec) bool {
 	return s.Mode == app.Cluster && s.Runtime == app.RuntimeNode && s.Wrapper == ""
 }
 

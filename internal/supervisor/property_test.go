@@ -79,7 +79,7 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 			case kind == 3 && rapid.IntRange(0, 5).Draw(t, "really") == 0:
 				apply(rapid.SampledFrom([]message{remove{}, retire{}}).Draw(t, "end"))
 			case kind == 4:
-				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{"x"}, Drained{}, reset{}, Warned{}}).Draw(t, "fact"))
+				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{Addr: "x"}, Drained{}, reset{}, Warned{}}).Draw(t, "fact"))
 			case m.phase == spawning && kind < 10:
 				exists = true
 				apply(started{pid: gen})
@@ -163,7 +163,7 @@ func TestAnyStory(t *testing.T) {
 			echoes:     rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second}).Draw(t, "echoes"),
 		}
 		if rapid.Bool().Draw(t, "listens") {
-			p.says = []saying{{duration.Draw(t, "after"), Listening{"*:3000"}}}
+			p.says = []saying{{duration.Draw(t, "after"), Listening{Addr: "*:3000"}}}
 		}
 		switch rapid.IntRange(0, 19).Draw(t, "rare") {
 		case 0:

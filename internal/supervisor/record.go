@@ -18,6 +18,7 @@ type record struct {
 	Up         bool      `json:"up,omitempty"`         // that process was online
 	Ready      bool      `json:"ready,omitempty"`      // and ready
 	Ports      []string  `json:"ports,omitempty"`      // and listened here
+	Shared     bool      `json:"shared,omitempty"`     // where a successor can listen beside it
 	Restarting bool      `json:"restarting,omitempty"` // a command was replacing that process
 	Restarts   int       `json:"restarts,omitempty"`
 	Unstable   int       `json:"unstable,omitempty"`
@@ -74,7 +75,7 @@ func recordOf(m machine, l life, name string, index int, created, next time.Time
 	}
 	switch m.phase {
 	case online, draining:
-		r.Up, r.Ready, r.Ports = true, m.ready, l.ports
+		r.Up, r.Ready, r.Ports, r.Shared = true, m.ready, l.ports, l.shared
 	case waiting:
 		r.Next = next
 	}

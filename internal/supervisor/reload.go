@@ -29,6 +29,7 @@ type reload struct {
 	before   *app.Spec // what the app was,
 	spec     *app.Spec // what it is to become; the same if there is no new spec
 	parallel int
+	together bool          // see Host.Together
 	progress chan<- string // steps nobody reads are lost
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when it is over
@@ -104,7 +105,7 @@ func (s *Supervisor) Reload(ctx context.Context, ids []int, o ReloadOptions) ([]
 // goroutine. On an error nothing has changed.
 func (reg *registry) prepareReloads(slots []*slot, o ReloadOptions, steps chan<- string) ([]*reload, error) {
 	var reloads []*reload
-	for _, sl := range slots {
+	for _, sl := range reg.withSiblings(slots) {
 		g := sl.group
 		if sl.leaving {
 			return nil, fmt.Errorf("%w: instance %d is being deleted", ErrNotFound, sl.id)
@@ -118,7 +119,7 @@ func (reg *registry) prepareReloads(slots []*slot, o ReloadOptions, steps chan<-
 			spec := g.spec.Load()
 			reloads = append(reloads, &reload{
 				reg: reg, g: g, before: spec, spec: spec, parallel: max(1, o.Parallel), progress: steps,
-				done: make(chan struct{}),
+				done: make(chan struct{}), together: reg.host.Together(g.name()),
 			})
 		}
 		reloads[i].slots = append(reloads[i].slots, sl)
@@ -155,6 +156,24 @@ func (reg *registry) prepareReloads(slots []*slot, o ReloadOptions, steps chan<-
 		}
 	}
 	return reloads, nil
+}
+
+// withSiblings adds to the slots the others that have to be replaced together with
+// them; see Host.Together.
+func (reg *registry) withSiblings(slots []*slot) []*slot {
+	all := slices.Clone(slots)
+	for _, sl := range slots {
+		if !reg.host.Together(sl.group.name()) {
+			continue
+		}
+		for _, sibling := range sl.group.staying() {
+			runs := sibling.current.Load().status.Load().PID != 0
+			if runs && !slices.Contains(all, sibling) {
+				all = append(all, sibling)
+			}
+		}
+	}
+	return all
 }
 
 // startReload lets a reload run as soon as it is its turn.
@@ -199,6 +218,12 @@ func (r *reload) over(err error) {
 // run reloads the app. ctx ends when another command wants the app.
 func (r *reload) run(ctx context.Context) error {
 	err := r.watched(ctx, func(ctx context.Context) error {
+		if r.together {
+			if err := r.replaceTogether(ctx, r.spec); err != nil {
+				return err
+			}
+			return r.drained(ctx, r.takeRetired())
+		}
 		// The first goes alone and is watched for a while: if the new release is
 		// bad, this is all that it gets.
 		if err := r.replace(ctx, r.slots[0], r.spec, nil, true); err != nil {

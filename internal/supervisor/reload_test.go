@@ -123,7 +123,7 @@ func TestReloadBoundsTheDrain(t *testing.T) {
 		if took, want := time.Since(began), time.Second+drainLimit+1600*time.Millisecond; took != want {
 			t.Errorf("reload took %s, want %s", took, want)
 		}
-		if got := w.host.said(); !slices.Equal(got[2:], []string{"drain 0.1", "SIGINT 0.1 tree", "SIGKILL 0.1 tree"}) {
+		if got := w.host.said(); !slices.Equal(got[3:], []string{"drain 0.1", "SIGINT 0.1 tree", "SIGKILL 0.1 tree"}) {
 			t.Errorf("calls %q", got)
 		}
 	})

@@ -21,8 +21,7 @@ const canaryWait = time.Second
 func (r *reload) replace(ctx context.Context, sl *slot, spec *app.Spec, draining []*instance, canary bool) error {
 	old, err := r.ask(ctx, sl.current.Load(), nil, always)
 	if err == nil {
-		serves := old.phase == online || old.phase == launching
-		if serves && overlaps(spec) && overlaps(old.spec) {
+		if old.overlaps(spec) {
 			err = r.succeed(ctx, sl, spec, old, draining, canary)
 		} else {
 			err = r.restart(ctx, sl, spec, canary)
@@ -34,10 +33,75 @@ func (r *reload) replace(ctx context.Context, sl *slot, spec *app.Spec, draining
 	return nil
 }
 
+// replaceTogether gives the app's slots processes of spec where all of them take
+// connections from one queue: only when every successor is there do the old ones
+// leave, all at once. Until then a failure costs nothing but the successors.
+func (r *reload) replaceTogether(ctx context.Context, spec *app.Spec) (err error) {
+	var succeeding []*slot
+	var old, next []report // of them
+	var others []*slot
+	defer func() {
+		if err != nil {
+			for _, n := range next {
+				r.discard(ctx, n.in)
+			}
+		}
+	}()
+	for _, sl := range r.slots {
+		was, err := r.ask(ctx, sl.current.Load(), nil, always)
+		if err != nil {
+			return instanceError(sl, err)
+		}
+		if !was.overlaps(spec) {
+			others = append(others, sl)
+			continue
+		}
+		now, err := r.prepare(ctx, sl, spec, was, len(next) == 0)
+		if err != nil {
+			return instanceError(sl, err)
+		}
+		succeeding, old, next = append(succeeding, sl), append(old, was), append(next, now)
+	}
+	for i, sl := range succeeding {
+		if err := r.handOver(ctx, sl, old[i].in, next[i]); err != nil {
+			next = next[i:] // those before have their slots
+			return instanceError(sl, err)
+		}
+	}
+	next = nil
+	return r.replaceAll(ctx, others, spec)
+}
+
+// overlaps reports whether a process of spec can serve beside this one.
+func (v view) overlaps(spec *app.Spec) bool {
+	if v.phase != online && v.phase != launching {
+		return false
+	}
+	return isWorker(spec) && isWorker(v.spec) || v.shared && spec.Balance != app.None
+}
+
 // succeed starts a successor beside the old process and lets it take over.
 func (r *reload) succeed(
 	ctx context.Context, sl *slot, spec *app.Spec, old report, draining []*instance, canary bool,
 ) (err error) {
+	next, err := r.prepare(ctx, sl, spec, old, canary)
+	if err != nil {
+		return err
+	}
+	if err = r.drained(ctx, draining); err == nil {
+		err = r.handOver(ctx, sl, old.in, next)
+	}
+	if err != nil {
+		r.discard(ctx, next.in)
+	}
+	return err
+}
+
+// prepare starts a successor beside the old process and waits until it has proved
+// itself. If it does not, nothing of it is left.
+func (r *reload) prepare(
+	ctx context.Context, sl *slot, spec *app.Spec, old report, canary bool,
+) (_ report, err error) {
 	r.note("instance %d (id %d): starting a successor", sl.index, sl.id)
 	var next *instance
 	var b *batch
@@ -51,7 +115,7 @@ func (r *reload) succeed(
 		b.send(ctx, []*instance{next}, start{}, launched)
 		return nil
 	}); err != nil {
-		return err
+		return report{}, err
 	}
 	defer func() {
 		if err != nil {
@@ -60,15 +124,11 @@ func (r *reload) succeed(
 	}()
 	reports, err := b.collect(ctx)
 	if err != nil {
-		return err
+		return report{}, err
 	}
-	if err := r.proves(ctx, reports[0], old.ports, canary); err != nil {
-		return err
-	}
-	if err := r.drained(ctx, draining); err != nil {
-		return err
-	}
-	return r.handOver(ctx, sl, old.in, reports[0])
+	// Who is handed its sockets listens before it can accept: time has to tell.
+	canary = canary || len(spec.Sockets) > 0
+	return reports[0], r.proves(ctx, reports[0], old.ports, canary)
 }
 
 // handOver makes the successor the slot's instance and retires the old one. Its

@@ -202,9 +202,10 @@ func (r *restoration) adopt(in *instance, old record) {
 		in.box.put(about{gen, startFailed{exit: &app.Exit{Code: -1, Error: "ended unseen", At: time.Now()}}})
 		return
 	}
-	in.life.pid, in.life.started, in.life.ports = pid, at, old.Ports
+	in.life.pid, in.life.started, in.life.ports, in.life.shared = pid, at, old.Ports, old.Shared
 	in.box.put(about{gen, started{
 		pid: pid, at: at, adopted: true, online: old.Up, ready: old.Ready, ports: old.Ports,
+		shared: old.Shared,
 	}})
 }
 

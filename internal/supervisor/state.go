@@ -115,6 +115,7 @@ func next(m machine, msg message, p policy) (machine, []action) {
 	case promote:
 		if t.phase == online {
 			t.trial, t.restarts = false, msg.restarts
+			t.act(serve)
 			t.emit(app.EventReload, "")
 		}
 	case reset:
@@ -188,6 +189,12 @@ func (t *transition) kill() {
 func (t *transition) down(p phase, reason string) {
 	t.phase, t.then, t.reason = p, byRules, reason
 	t.ready, t.late, t.delay = false, false, 0
+}
+
+// rest is the end of a process that no other follows.
+func (t *transition) rest() {
+	t.down(stopped, "")
+	t.emit(app.EventStop, ending(t.exit))
 }
 
 // redirect changes what follows once the process is gone. The end of an instance
@@ -406,10 +413,10 @@ func (t *transition) byRestartRules() {
 		return
 	case exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
 		t.unstable = 0
-		t.down(stopped, "")
+		t.rest()
 		return
 	case !t.autorestart:
-		t.down(stopped, "")
+		t.rest()
 		return
 	case fast:
 		t.unstable++

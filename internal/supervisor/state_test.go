@@ -168,6 +168,8 @@ func (a action) String() string {
 		return "timer " + a.wait.String()
 	case keep:
 		return "keep the timer"
+	case serve:
+		return "promote"
 	}
 	return "event " + string(a.event)
 }

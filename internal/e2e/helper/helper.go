@@ -43,6 +43,10 @@ func programs() map[string]program {
 		"hugeline": hugeline,
 		"server":   server,
 		"showenv":  showenv,
+		"web":      web,
+		"launch":   launch,
+		"startup":  startup,
+		"calls":    calls,
 	}
 }
 

@@ -82,15 +82,16 @@ func (k *conn) do(timeout time.Duration) (body []byte, again bool, err error) {
 		return nil, false, err
 	}
 	// "HTTP/1.1 200 OK"
-	if len(status) < 12 || !bytes.HasPrefix(status, []byte("HTTP/1.1 ")) {
+	version, ok := bytes.CutPrefix(status, []byte("HTTP/1."))
+	if !ok || len(version) < 5 || version[0] > '1' || version[1] != ' ' {
 		return nil, false, fmt.Errorf("%w line %q", errStatus, status)
 	}
-	ok := bytes.Equal(status[9:12], []byte("200"))
+	ok = bytes.Equal(status[9:12], []byte("200"))
 	statusText := ""
 	if !ok {
 		statusText = string(status[9:12])
 	}
-	again = true
+	again = version[0] == '1' // HTTP/1.0 closes, unless it says otherwise
 	length, chunked := -1, false
 	for {
 		line, err := k.line()
@@ -110,7 +111,7 @@ func (k *conn) do(timeout time.Duration) (body []byte, again bool, err error) {
 		case is(name, "transfer-encoding"):
 			chunked = is(value, "chunked")
 		case is(name, "connection"):
-			again = !is(value, "close")
+			again = is(value, "keep-alive") || again && !is(value, "close")
 		}
 	}
 	switch {
@@ -119,8 +120,9 @@ func (k *conn) do(timeout time.Duration) (body []byte, again bool, err error) {
 	case length >= 0:
 		k.body = grow(k.body, length)
 		_, err = io.ReadFull(k.r, k.body)
-	default:
-		return nil, false, errors.New("answer without a length")
+	default: // its end is the connection's; whether it is whole, only Config.Check can tell
+		again = false
+		k.body, err = k.rest(k.body[:0])
 	}
 	if err != nil {
 		return nil, false, noEOF(err)
@@ -141,6 +143,20 @@ func (k *conn) line() ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimRight(line, "\r\n"), nil
+}
+
+// rest reads until the server closes, and appends to b.
+func (k *conn) rest(b []byte) ([]byte, error) {
+	for {
+		part, err := k.r.ReadSlice('\n')
+		b = append(b, part...)
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return b, err
+		}
+	}
 }
 
 func (k *conn) chunks() error {

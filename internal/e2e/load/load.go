@@ -1,4 +1,4 @@
-// Package load makes HTTP requests in a closed loop and counts exactly which failed.
+// Package load makes HTTP requests, in a closed loop or at a rate, and counts exactly which failed.
 package load
 
 import (
@@ -30,6 +30,13 @@ type Config struct {
 	Pause time.Duration
 	// Timeout is how long one request may take before it counts as hung. Zero means 10 s.
 	Timeout time.Duration
+	// Rate, if not zero, is how many requests begin per second, however long the
+	// others take: an open loop, a connection for each. Clients, KeepAlive and Pause
+	// have no meaning then, and the time of a request counts from when it was due.
+	Rate float64
+	// Check, if not nil, is asked about each answer's body; one with an error has
+	// failed. It is called from many goroutines.
+	Check func(body []byte) error
 	// Each, if not nil, is called after each request, from many goroutines.
 	Each func(Request)
 }
@@ -73,6 +80,9 @@ func Run(ctx context.Context, c Config) Result {
 	if c.Requests == 0 {
 		c.Requests = 1 << 62
 	}
+	if c.Rate > 0 {
+		return atRate(ctx, &c)
+	}
 	var left atomic.Int64
 	left.Store(int64(c.Requests))
 	results := make([]Result, c.Clients)
@@ -82,7 +92,8 @@ func Run(ctx context.Context, c Config) Result {
 		wg.Go(func() { results[n] = client(ctx, &c, n, &left) })
 	}
 	wg.Wait()
-	sum := Result{Errors: map[string]int{}, Bodies: map[string]int{}, Took: time.Since(begun)}
+	sum := newResult()
+	sum.Took = time.Since(begun)
 	for _, r := range results {
 		sum.add(r)
 	}
@@ -91,7 +102,7 @@ func Run(ctx context.Context, c Config) Result {
 }
 
 func client(ctx context.Context, c *Config, n int, left *atomic.Int64) Result {
-	r := Result{Errors: map[string]int{}, Bodies: map[string]int{}}
+	r := newResult()
 	var k *conn
 	defer func() {
 		if k != nil {
@@ -114,6 +125,9 @@ func client(ctx context.Context, c *Config, n int, left *atomic.Int64) Result {
 		if err == nil {
 			body, again, err = k.do(c.Timeout)
 		}
+		if err == nil {
+			err = c.check(body)
+		}
 		took := time.Since(begun)
 		r.count(body, took, err)
 		if c.Each != nil {
@@ -131,6 +145,23 @@ func client(ctx context.Context, c *Config, n int, left *atomic.Int64) Result {
 		}
 	}
 	return r
+}
+
+// errBody is the mark of an answer that Config.Check did not like.
+var errBody = errors.New("wrong body")
+
+func (c *Config) check(body []byte) error {
+	if c.Check == nil {
+		return nil
+	}
+	if err := c.Check(body); err != nil {
+		return fmt.Errorf("%w %.80q: %w", errBody, body, err)
+	}
+	return nil
+}
+
+func newResult() Result {
+	return Result{Errors: map[string]int{}, Bodies: map[string]int{}}
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -177,6 +208,8 @@ func (r *Result) add(s Result) {
 func Kind(err error) string {
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errBody):
+		return "wrong body"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.ECONNRESET):

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -98,12 +99,100 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// What other servers than Node and Go answer: HTTP/1.0, and bodies that end with
+// the connection.
+func TestOtherForms(t *testing.T) {
+	for _, test := range []struct {
+		answer string
+		keep   int // of 20 requests, how many had to connect again
+		failed string
+	}{
+		{"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 20, ""},
+		{"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", 0, ""},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 0, ""},
+		{"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok", 20, ""},
+		{"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\no", 0, "wrong body"},
+		{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\nok", 0, "answer cut off"},
+		{"HTTP/1.", 0, "answer cut off"},
+		{"HTTP/2.0 200 OK\r\n\r\n", 0, `unexpected status line "HTTP/2.0 200 OK"`},
+		{"HTTP/1.1 20\r\n\r\n", 0, `unexpected status line "HTTP/1.1 20"`},
+	} {
+		t.Run(test.answer, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go answer(l, test.answer)
+			check := func(body []byte) error {
+				if string(body) != "ok" {
+					return fmt.Errorf("not ok")
+				}
+				return nil
+			}
+			for _, rate := range []float64{0, 1000} {
+				r := Run(t.Context(), Config{Addr: l.Addr().String(), KeepAlive: true, Clients: 1, Requests: 20, Rate: rate, Check: check})
+				if test.failed == "" && (r.Failed != 0 || rate == 0 && r.Reconnects != test.keep) {
+					t.Errorf("rate %v: %v, %d reconnects, want %d", rate, r, r.Reconnects, test.keep)
+				}
+				if test.failed != "" && r.Errors[test.failed] != 20 {
+					t.Errorf("rate %v: %v, want %s", rate, r, test.failed)
+				}
+			}
+		})
+	}
+}
+
+// answer sends the same to each request and closes if it says so, or says nothing
+// of a length.
+func answer(l net.Listener, text string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			for r := bufio.NewReader(c); ; {
+				if _, err := http.ReadRequest(r); err != nil {
+					return
+				}
+				io.WriteString(c, text)
+				if strings.Contains(text, "close") || !strings.Contains(text, "Length") ||
+					strings.Contains(text, "/1.0") && !strings.Contains(text, "keep-alive") {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// In an open loop the requests of the time in which nobody answers are made too,
+// and each of them waits.
+func TestRateDoesNotWait(t *testing.T) {
+	blocked := make(chan struct{})
+	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		<-blocked
+		io.WriteString(w, "x")
+	})
+	time.AfterFunc(250*time.Millisecond, func() { close(blocked) })
+	r := Run(t.Context(), Config{Addr: addr, Rate: 200, Requests: 100})
+	if r.Requests != 100 || r.Failed != 0 || r.Took < 490*time.Millisecond {
+		t.Errorf("%v in %v, want 100 in half a second", r, r.Took)
+	}
+	if late := r.Over(100 * time.Millisecond); late < 25 || late > 60 {
+		t.Errorf("%d waited for more than 100 ms, want those of 150 ms: 30", late)
+	}
+}
+
 func TestEndsWithContext(t *testing.T) {
 	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if r := Run(ctx, Config{Addr: addr, Pause: time.Millisecond}); r.Requests == 0 || r.Failed != 0 {
-		t.Errorf("%v, want some and none failed", r)
+	for _, rate := range []float64{0, 500} {
+		if r := Run(ctx, Config{Addr: addr, Pause: time.Millisecond, Rate: rate}); ctx.Err() == nil || r.Failed != 0 {
+			t.Errorf("rate %v: %v, want none failed, and an end with the context", rate, r)
+		}
 	}
 }
 

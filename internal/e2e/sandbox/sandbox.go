@@ -31,10 +31,19 @@ type Sandbox struct {
 	Dir  string   // a folder of its own, removed by Close
 	Home string   // PACELINE_HOME, inside Dir
 	Env  []string // of every command
+
+	user *syscall.Credential // who runs every command; nil: the caller
 }
 
 // New makes a home for the binary. Env is added to the environment of the caller.
-func New(bin string, env ...string) (*Sandbox, error) {
+func New(bin string, env ...string) (*Sandbox, error) { return NewAs(nil, bin, env...) }
+
+// Nobody is a user without any right. Only root can run something as it.
+func Nobody() *syscall.Credential { return &syscall.Credential{Uid: 65534, Gid: 65534} }
+
+// NewAs is New for another user, to whom the folder then belongs. The user must be
+// able to reach the binary and the folder for temporary files.
+func NewAs(user *syscall.Credential, bin string, env ...string) (*Sandbox, error) {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return nil, err
@@ -47,12 +56,17 @@ func New(bin string, env ...string) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sandbox{Bin: bin, Dir: dir, Home: filepath.Join(dir, "home")}
+	s := &Sandbox{Bin: bin, Dir: dir, Home: filepath.Join(dir, "home"), user: user}
+	if user != nil {
+		if err := os.Chown(dir, int(user.Uid), int(user.Gid)); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		env = append([]string{"HOME=" + dir}, env...)
+	}
 	s.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return strings.HasPrefix(kv, "PACELINE_") || strings.HasPrefix(kv, "NODE_") || strings.HasPrefix(kv, mark+"=")
 	})
-	s.Env = append(s.Env, s.marks()...)
-	s.Env = append(s.Env, env...)
+	s.Env = append(append(s.Env, s.marks()...), env...)
 	return s, nil
 }
 
@@ -67,8 +81,24 @@ func (s *Sandbox) marks() []string { return Marks(s.Home) }
 func (s *Sandbox) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.Bin, args...)
 	cmd.Env = s.Env
+	cmd.SysProcAttr = s.attributes()
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
+}
+
+func (s *Sandbox) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Credential: s.user} }
+
+// LookPath finds a program as the user of the home would, who may not search every
+// folder of the caller's PATH. Errors: exec.ErrNotFound, wrapped.
+func (s *Sandbox) LookPath(ctx context.Context, program string) (string, error) {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `command -v "$1"`, "sh", program)
+	cmd.Env, cmd.Dir, cmd.SysProcAttr = s.Env, s.Dir, s.attributes()
+	out, err := cmd.Output()
+	file := strings.TrimSpace(string(out))
+	if err != nil || !filepath.IsAbs(file) {
+		return "", &exec.Error{Name: program, Err: exec.ErrNotFound}
+	}
+	return file, nil
 }
 
 // Pace runs `pace args...` and returns what it printed on stdout. The error of a
@@ -160,7 +190,7 @@ func (s *Sandbox) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	kill := s.Command(ctx, "kill")
-	kill.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a second Ctrl-C must not end it
+	kill.SysProcAttr.Setpgid = true // a second Ctrl-C must not end it
 	out, err := kill.CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("pace kill: %w: %s", err, bytes.TrimSpace(out))

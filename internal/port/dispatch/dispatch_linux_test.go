@@ -14,9 +14,11 @@ import (
 
 // newRoundRobin skips where the kernel or the rights are missing, and fails where
 // they are there and it does not work.
-func newRoundRobin(t testing.TB) *RoundRobin {
+func newRoundRobin(t testing.TB) *Dealer { return newDealerOf(t, NewRoundRobin) }
+
+func newDealerOf(t testing.TB, make func() (*Dealer, error)) *Dealer {
 	t.Helper()
-	r, err := NewRoundRobin()
+	r, err := make()
 	if errors.Is(err, unix.EPERM) || errors.Is(err, ErrUnsupported) && !newer(release(), 5, 14) {
 		t.Skipf("kernel dispatch (SK_REUSEPORT SELECT_OR_MIGRATE, Linux 5.14, CAP_BPF): %v", err)
 	}
@@ -40,10 +42,10 @@ func newer(release string, major, minor int) bool {
 }
 
 func TestProgramFetchesAsMarshalled(t *testing.T) {
-	if err := checkFetch(instructions(3, 4)); err != nil {
+	if err := checkFetch(instructions(3, 4, false)); err != nil {
 		t.Error(err)
 	}
-	bad := instructions(3, 4)
+	bad := instructions(3, 4, false)
 	for i := range bad {
 		if bad[i].OpCode.AtomicOp() == asm.FetchAdd {
 			bad[i].Constant = 0 // as the library leaves it
@@ -54,25 +56,28 @@ func TestProgramFetchesAsMarshalled(t *testing.T) {
 	}
 }
 
+// The kernel runs what it has verified, not what was marshalled: read it back.
 func TestProgramFetchesAsLoaded(t *testing.T) {
-	r := newRoundRobin(t)
-	info, err := r.program.Info()
-	if err != nil {
-		t.Fatal(err)
-	}
-	loaded, err := info.Instructions()
-	if err != nil {
-		t.Skipf("read back of a loaded program (CAP_BPF, no JIT hardening): %v", err)
-	}
-	var ops []asm.AtomicOp
-	for _, ins := range loaded {
-		if op := ins.OpCode.AtomicOp(); op != asm.InvalidAtomic && op != asm.AddAtomic {
-			ops = append(ops, op)
+	for name, make := range map[string]func() (*Dealer, error){"round robin": NewRoundRobin, "ip-hash": NewIPHash} {
+		r := newDealerOf(t, make)
+		info, err := r.program.Info()
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	want := []asm.AtomicOp{asm.Xchg, asm.FetchAdd, asm.FetchAdd, asm.FetchAdd, asm.FetchAdd}
-	if !slices.Equal(ops, want) {
-		t.Errorf("atomic operations in the kernel: got %v, want %v", ops, want)
+		loaded, err := info.Instructions()
+		if err != nil {
+			t.Skipf("read back of a loaded program (CAP_BPF, no JIT hardening): %v", err)
+		}
+		var ops []asm.AtomicOp
+		for _, ins := range loaded {
+			if op := ins.OpCode.AtomicOp(); op != asm.InvalidAtomic && op != asm.AddAtomic {
+				ops = append(ops, op)
+			}
+		}
+		want := []asm.AtomicOp{asm.Xchg, asm.FetchAdd, asm.FetchAdd, asm.FetchAdd, asm.FetchAdd}
+		if !slices.Equal(ops, want) {
+			t.Errorf("%s: atomic operations in the kernel: got %v, want %v", name, ops, want)
+		}
 	}
 }
 
@@ -82,12 +87,20 @@ type group struct {
 	addr string
 }
 
-func newGroup(t testing.TB, r *RoundRobin, n int) *group {
+func newGroup(t testing.TB, r *Dealer, n int) *group {
 	t.Helper()
+	return newGroupAt(t, r, n, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
+}
+
+func newGroupAt(t testing.TB, r *Dealer, n int, at unix.Sockaddr) *group {
+	t.Helper()
+	family := unix.AF_INET
+	if _, six := at.(*unix.SockaddrInet6); six {
+		family = unix.AF_INET6
+	}
 	g := new(group)
-	port := 0
 	for i := range n {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,12 +112,16 @@ func newGroup(t testing.TB, r *RoundRobin, n int) *group {
 			}
 		}
 		check(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
-		check(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}))
+		check(unix.Bind(fd, at))
 		if i == 0 {
-			sa, err := unix.Getsockname(fd)
+			at, err = unix.Getsockname(fd)
 			check(err)
-			port = sa.(*unix.SockaddrInet4).Port
-			g.addr = fmt.Sprintf("127.0.0.1:%d", port)
+			switch sa := at.(type) {
+			case *unix.SockaddrInet4:
+				g.addr = fmt.Sprintf("127.0.0.1:%d", sa.Port)
+			case *unix.SockaddrInet6:
+				g.addr = fmt.Sprintf("[::1]:%d", sa.Port)
+			}
 			check(r.Attach(fd))
 		}
 		check(unix.Listen(fd, 4096))

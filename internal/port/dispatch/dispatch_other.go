@@ -8,12 +8,15 @@ import (
 )
 
 // RoundRobin deals connections out in turn; only Linux can.
-type RoundRobin struct{}
+type Dealer struct{}
 
 // NewRoundRobin returns ErrUnsupported.
-func NewRoundRobin() (*RoundRobin, error) {
+func NewRoundRobin() (*Dealer, error) {
 	return nil, fmt.Errorf("%w: it needs Linux", ErrUnsupported)
 }
 
+// NewIPHash returns ErrUnsupported.
+func NewIPHash() (*Dealer, error) { return NewRoundRobin() }
+
 // Restore returns ErrUnsupported.
-func Restore(_, _ *os.File) (*RoundRobin, error) { return NewRoundRobin() }
+func Restore(_, _ *os.File) (*Dealer, error) { return NewRoundRobin() }

@@ -17,7 +17,7 @@ import (
 
 const (
 	clusterRounds = 5
-	clusterRun    = 3 * time.Second
+	duelRun       = 3 * time.Second
 	clusterLoad   = 16 // clients, each with a connection per request
 )
 
@@ -28,19 +28,16 @@ func measureCluster(ctx context.Context, b *bench) error {
 }
 
 func clusterShared(ctx context.Context, b *bench) (err error) {
-	a, err := b.startApp(ctx, "server.js", "--balance", "shared")
+	a, err := b.startApp(ctx, b.node("server.js"), workers, "--balance", "shared")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.close(ctx)) }()
-	node, stop, err := b.byHand(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	return b.duel(ctx, duel{
-		ours: "pace --balance shared", theirs: "Node's cluster, SCHED_NONE",
-		addr: a.port.Addr(), other: node, limit: 0.95,
+	return b.peer(ctx, nodeCluster(nodeShares), func(ctx context.Context, other string) error {
+		return b.duel(ctx, duel{
+			ours: "pace --balance shared", theirs: "Node's cluster, SCHED_NONE",
+			addr: a.port.Addr(), other: other, limit: 0.95, rounds: clusterRounds,
+		})
 	})
 }
 
@@ -49,7 +46,7 @@ func clusterRoundRobin(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	a, err := b.startApp(ctx, "server.js")
+	a, err := b.startApp(ctx, b.node("server.js"), workers)
 	if err != nil {
 		return err
 	}
@@ -61,7 +58,7 @@ func clusterRoundRobin(ctx context.Context, b *bench) (err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	return b.duel(ctx, duel{
 		ours: "pace --balance round-robin", theirs: "PM2 " + pm2.version,
-		addr: a.port.Addr(), other: addr, limit: 1.2,
+		addr: a.port.Addr(), other: addr, limit: 1.2, rounds: clusterRounds,
 	})
 }
 
@@ -69,8 +66,10 @@ type duel struct {
 	ours, theirs string
 	addr, other  string
 	limit        float64
+	rounds       int
 }
 
+// duel makes requests to both in turn.
 func (b *bench) duel(ctx context.Context, d duel) error {
 	var ours, theirs, ratio []float64
 	for _, addr := range []string{d.addr, d.other} {
@@ -81,18 +80,18 @@ func (b *bench) duel(ctx context.Context, d duel) error {
 			return err
 		}
 	}
-	for range clusterRounds {
-		o, err := perSecond(ctx, d.addr, clusterRun)
+	for range d.rounds {
+		o, err := perSecond(ctx, d.addr, duelRun)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.ours, err)
 		}
-		t, err := perSecond(ctx, d.other, clusterRun)
+		t, err := perSecond(ctx, d.other, duelRun)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.theirs, err)
 		}
 		ours, theirs, ratio = append(ours, o), append(theirs, t), append(ratio, o/t)
 	}
-	b.table.info(fmt.Sprintf("%s, median of %d", d.ours, clusterRounds), figure(median(ours))+" req/s")
+	b.table.info(fmt.Sprintf("%s, median of %d", d.ours, d.rounds), figure(median(ours))+" req/s")
 	b.table.info(d.theirs, figure(median(theirs))+" req/s")
 	b.table.atLeast("  ratio", median(ratio), d.limit, "")
 	return nil
@@ -106,27 +105,6 @@ func perSecond(ctx context.Context, addr string, d time.Duration) (float64, erro
 		return 0, errors.New(r.String())
 	}
 	return r.PerSecond(), ctx.Err()
-}
-
-// byHand runs the same server under Node's own cluster module, its workers
-// accepting from the shared socket.
-func (b *bench) byHand(ctx context.Context) (addr string, stop func() error, err error) {
-	port, err := sandbox.ReservePort()
-	if err != nil {
-		return "", nil, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	node := exec.CommandContext(ctx, "node", filepath.Join(b.examples, "cluster-by-hand.js"))
-	node.Env = append(os.Environ(), "PORT="+strconv.Itoa(port.Number), "WORKERS="+strconv.Itoa(workers), "NODE_CLUSTER_SCHED_POLICY=none")
-	if err := node.Start(); err != nil {
-		cancel()
-		return "", nil, errors.Join(err, port.Release())
-	}
-	return port.Addr(), func() error {
-		cancel()
-		_ = node.Wait() // killed: its workers end when their channel closes
-		return port.Release()
-	}, nil
 }
 
 // pm2 is PM2 as npm has installed it. It is only run.
@@ -182,7 +160,7 @@ func (b *bench) underPM2(ctx context.Context, p pm2) (addr string, stop func() e
 		err := call(context.WithoutCancel(ctx), "kill")
 		return errors.Join(err, sandbox.Reap(ctx, home), os.RemoveAll(home), port.Release())
 	}
-	err = call(ctx, "start", filepath.Join(b.examples, "server.js"), "--name", "app", "-i", strconv.Itoa(workers))
+	err = call(ctx, "start", b.example("node/server.js"), "--name", "app", "-i", strconv.Itoa(workers))
 	if err != nil {
 		return "", nil, errors.Join(err, stop())
 	}

@@ -20,7 +20,7 @@ const (
 )
 
 func measureDeath(ctx context.Context, b *bench) (err error) {
-	a, err := b.startApp(ctx, "server.js")
+	a, err := b.startApp(ctx, b.node("server.js"), workers)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == writerWord {
 		os.Exit(runWriter(os.Args[2:], os.Stdout, os.Stderr))
 	}
+	if name, args, ok := helperOf(os.Args); ok {
+		os.Exit(runHelper(name, args, os.Stdout, os.Stderr))
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -42,6 +45,12 @@ func parts() []part {
 		{"cluster", "requests/s of two Node workers, against Node's cluster module and PM2", measureCluster},
 		{"reload", "failed requests while all workers are replaced again and again", measureReload},
 		{"death", "failed requests while the daemon dies, is updated, and workers die", measureDeath},
+		{"blocked", "late answers while one of two copies computes, against other ways to share", measureBlocked},
+		{"balance", "how evenly connections are spread over four copies", measureBalance},
+		{"anyreload", "failed requests while copies of programs in five languages are replaced", measureAnyReload},
+		{"anykill", "failed requests while copies of programs are killed", measureAnyKill},
+		{"throughput", "requests/s of two copies, against the program's own SO_REUSEPORT and Node's cluster", measureThroughput},
+		{"adoption", "what it costs an unmodified program to be adopted", measureAdoption},
 	}
 }
 
@@ -49,8 +58,9 @@ func parts() []part {
 type bench struct {
 	pace     string // the binary under measurement, absolute
 	cache    string // where programs to compare with are kept
-	examples string // the folder of the Node servers
-	exe      string // this program, which plays the writer
+	examples string // the folder of the servers, one for each language
+	exe      string // this program, which plays the writer and the helpers
+	only     string // if not empty, studies whose name does not hold it are left out
 	table    *table
 }
 
@@ -62,7 +72,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	pace := flags.String("pace", "bin/pace", "the pace `binary` to measure")
 	cache := flags.String("cache", ".cache", "`folder` for programs to compare with")
-	examples := flags.String("examples", "examples/node", "`folder` of the Node servers")
+	examples := flags.String("examples", "examples", "`folder` of the servers, one for each language")
+	only := flags.String("only", "", "of the parts that measure many programs, only rows whose name holds this `text`")
 	strict := flags.Bool("strict", false, "exit with 1 if a target is missed")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -78,7 +89,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	b := &bench{table: t}
+	b := &bench{table: t, only: *only}
 	if err := b.locate(*pace, *cache, *examples); err != nil {
 		complain(stderr, err)
 		return 1
@@ -116,7 +127,7 @@ func choose(t *table, names []string) ([]part, error) {
 	for _, name := range names {
 		if name == "help" {
 			for _, p := range all {
-				t.say("%-10s %s", p.name, p.about)
+				t.say("%-11s %s", p.name, p.about)
 			}
 			return nil, nil
 		}

@@ -30,7 +30,7 @@ func measureReload(ctx context.Context, b *bench) error {
 
 // reloadCase replaces both workers again and again until all requests are made.
 func reloadCase(ctx context.Context, b *bench, script string, keep bool) (err error) {
-	a, err := b.startApp(ctx, script)
+	a, err := b.startApp(ctx, b.node(script), workers)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (t *table) row(what, measured, target string, ok bool) {
 func (t *table) info(what, measured string) { t.say("  %-70s %18s", what, measured) }
 
 func (t *table) atMost(what string, value, limit float64, unit string) {
-	t.row(what, figure(value)+" "+unit, "<= "+figure(limit), value <= limit)
+	t.row(what, strings.TrimSpace(figure(value)+" "+unit), "<= "+figure(limit), value <= limit)
 }
 
 func (t *table) atLeast(what string, value, limit float64, unit string) {

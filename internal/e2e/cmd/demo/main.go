@@ -62,8 +62,8 @@ func show(ctx context.Context, s *screen, pace, script string) error {
 		play  func(context.Context) error
 	}{
 		{"Start: one command, a worker per CPU, one port", d.start},
-		{"Balance: the workers answer in turn", d.balance},
-		{"A blocked event loop: the others go on answering", d.block},
+		{"Balance: every worker answers", d.balance},
+		{"A busy worker: the others go on answering", d.block},
 		{"Reload under load: new workers, no failed request", d.reload},
 		{"A worker is killed: it comes back", d.killWorker},
 		{"The daemon is killed: the app does not notice", d.killDaemon},

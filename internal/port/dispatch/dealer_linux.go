@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -18,41 +19,60 @@ type control struct {
 	head   atomic.Uint64    // bank<<32 | length of the list in it: one store publishes a list
 	dealt  atomic.Uint64    // how many slots have been looked at so far
 	once   atomic.Uint64    // slot+1: it gets the next connection, and then this is 0 again
-	_      [5]uint64        // keeps the words below off the cache line that each connection writes
+	table  atomic.Uint64    // bank+1 of the table that NewIPHash's program looks into; 0: none
+	_      [4]uint64        // keeps the words below off the cache line that each connection writes
 	wanted [4]atomic.Uint64 // one bit per slot: kept for the next daemon, unknown to the program
 	_      [20]uint64
 	lists  [banks][MaxSlots]uint8
 	shares [MaxSlots]atomic.Uint64 // how many connections each slot was dealt
 }
 
+// hashed is the control page of NewIPHash.
+type hashed struct {
+	control
+	tables [tableBanks][Buckets]uint8 // the slot of each bucket
+}
+
 const (
-	banks     = 15
-	offHead   = int16(unsafe.Offsetof(control{}.head))
-	offDealt  = int16(unsafe.Offsetof(control{}.dealt))
-	offOnce   = int16(unsafe.Offsetof(control{}.once))
-	offShares = int16(unsafe.Offsetof(control{}.shares))
-	offBanks  = int32(unsafe.Offsetof(control{}.lists))
-	size      = int(unsafe.Sizeof(control{}))
+	banks      = 15
+	tableBanks = 4
+	offHead    = int16(unsafe.Offsetof(control{}.head))
+	offDealt   = int16(unsafe.Offsetof(control{}.dealt))
+	offOnce    = int16(unsafe.Offsetof(control{}.once))
+	offShares  = int16(unsafe.Offsetof(control{}.shares))
+	offBanks   = int32(unsafe.Offsetof(control{}.lists))
+	offTable   = int16(unsafe.Offsetof(control{}.table))
+	offTables  = int32(unsafe.Offsetof(hashed{}.tables))
+	size       = int(unsafe.Sizeof(control{}))
+	sizeHash   = int(unsafe.Sizeof(hashed{}))
 )
 
-// RoundRobin deals the connections of one group of SO_REUSEPORT sockets out in
-// turn, exactly. It is a program attached to the group, and two maps: the sockets
-// by slot, and the control page. Program and maps work on when this process is
-// gone, as long as a socket of the group is open.
+// Dealer deals the connections of one group of SO_REUSEPORT sockets out, exactly in
+// turn or by their clients' addresses. It is a program attached to the group, and
+// two maps: the sockets by slot, and the control page. Program and maps work on when
+// this process is gone, as long as a socket of the group is open.
 //
 // One goroutine may use it at a time.
-type RoundRobin struct {
+type Dealer struct {
 	program *ebpf.Program // nil after Restore: the group in the kernel holds it
 	sockets *ebpf.Map
 	pages   *ebpf.Map
 	memory  []byte
 	control *control
+	hashed  *hashed // nil: it deals in turn
 }
 
-// NewRoundRobin makes the maps and loads the program. It takes some 0.2 ms.
-// Errors: ErrUnsupported, with the reason.
-func NewRoundRobin() (_ *RoundRobin, err error) {
-	r := new(RoundRobin)
+// NewRoundRobin makes the maps and loads the program that deals in turn. It takes
+// some 0.2 ms. Errors: ErrUnsupported, with the reason.
+func NewRoundRobin() (*Dealer, error) { return newDealer(size) }
+
+// NewIPHash does the same with a program that deals by the hash of the client's
+// address, from the table of Assign. Before the first Assign, and for connections
+// that are moved, it deals in turn.
+func NewIPHash() (*Dealer, error) { return newDealer(sizeHash) }
+
+func newDealer(size int) (_ *Dealer, err error) {
+	r := new(Dealer)
 	defer func() {
 		if err != nil {
 			_ = r.Close() // the error of the first failure says more
@@ -73,7 +93,7 @@ func NewRoundRobin() (_ *RoundRobin, err error) {
 	if err := r.mapControl(); err != nil {
 		return nil, err
 	}
-	if r.program, err = load(r.sockets, r.pages); err != nil {
+	if r.program, err = load(r.sockets, r.pages, r.hashed != nil); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -81,8 +101,8 @@ func NewRoundRobin() (_ *RoundRobin, err error) {
 
 // Restore takes up the maps that Files returned in an earlier process. The files
 // stay the caller's. Attach is not possible: the group has its program.
-func Restore(sockets, control *os.File) (_ *RoundRobin, err error) {
-	r := new(RoundRobin)
+func Restore(sockets, control *os.File) (_ *Dealer, err error) {
+	r := new(Dealer)
 	defer func() {
 		if err != nil {
 			_ = r.Close() // the error of the first failure says more
@@ -91,7 +111,7 @@ func Restore(sockets, control *os.File) (_ *RoundRobin, err error) {
 	if r.sockets, err = openMap(sockets, ebpf.ReusePortSockArray, 8); err != nil {
 		return nil, err
 	}
-	if r.pages, err = openMap(control, ebpf.Array, uint32(size)); err != nil {
+	if r.pages, err = openMap(control, ebpf.Array, uint32(size), uint32(sizeHash)); err != nil {
 		return nil, err
 	}
 	if err := r.mapControl(); err != nil {
@@ -100,7 +120,7 @@ func Restore(sockets, control *os.File) (_ *RoundRobin, err error) {
 	return r, nil
 }
 
-func openMap(f *os.File, kind ebpf.MapType, valueSize uint32) (*ebpf.Map, error) {
+func openMap(f *os.File, kind ebpf.MapType, valueSizes ...uint32) (*ebpf.Map, error) {
 	if f == nil {
 		return nil, fmt.Errorf("open %s map: no descriptor", kind)
 	}
@@ -112,24 +132,30 @@ func openMap(f *os.File, kind ebpf.MapType, valueSize uint32) (*ebpf.Map, error)
 	if err != nil {
 		return nil, fmt.Errorf("open %s map: %w", kind, err)
 	}
-	if m.Type() != kind || m.ValueSize() != valueSize {
+	if m.Type() != kind || !slices.Contains(valueSizes, m.ValueSize()) {
 		return nil, errors.Join(fmt.Errorf("open %s map: it is %v", kind, m), m.Close())
 	}
 	return m, nil
 }
 
-func (r *RoundRobin) mapControl() error {
-	memory, err := unix.Mmap(r.pages.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func (r *Dealer) mapControl() error {
+	length := int(r.pages.ValueSize())
+	memory, err := unix.Mmap(r.pages.FD(), 0, length, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("map dispatch control: %w", err)
 	}
 	r.memory = memory
-	r.control = (*control)(unsafe.Pointer(&memory[0]))
+	if length == sizeHash {
+		r.hashed = (*hashed)(unsafe.Pointer(&memory[0]))
+		r.control = &r.hashed.control
+	} else {
+		r.control = (*control)(unsafe.Pointer(&memory[0]))
+	}
 	return nil
 }
 
 // Files returns duplicates of the two maps' descriptors, for Restore.
-func (r *RoundRobin) Files() (sockets, control *os.File, err error) {
+func (r *Dealer) Files() (sockets, control *os.File, err error) {
 	s, err := duplicate(r.sockets.FD())
 	if err != nil {
 		return nil, nil, fmt.Errorf("duplicate dispatch map: %w", err)
@@ -143,7 +169,7 @@ func (r *RoundRobin) Files() (sockets, control *os.File, err error) {
 
 // Attach puts the program in charge of the group that the socket founds: it is
 // bound with SO_REUSEPORT and does not listen yet.
-func (r *RoundRobin) Attach(socket int) error {
+func (r *Dealer) Attach(socket int) error {
 	if r.program == nil {
 		return errors.New("attach dispatch program: it belongs to its group already")
 	}
@@ -156,7 +182,7 @@ func (r *RoundRobin) Attach(socket int) error {
 
 // Set gives the slot its socket, which listens in the group, instead of the one
 // it had. A socket that stops listening leaves by itself.
-func (r *RoundRobin) Set(slot, socket int) error {
+func (r *Dealer) Set(slot, socket int) error {
 	err := r.sockets.Update(uint32(slot), uint64(socket), ebpf.UpdateAny)
 	if err != nil && !errors.Is(err, syscall.EBUSY) { // EBUSY: this socket is in the map already
 		return fmt.Errorf("set socket of slot %d: %w", slot, err)
@@ -165,7 +191,7 @@ func (r *RoundRobin) Set(slot, socket int) error {
 }
 
 // Clear takes the slot's socket out. It may be absent.
-func (r *RoundRobin) Clear(slot int) error {
+func (r *Dealer) Clear(slot int) error {
 	err := r.sockets.Delete(uint32(slot))
 	if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 		return fmt.Errorf("clear socket of slot %d: %w", slot, err)
@@ -176,7 +202,7 @@ func (r *RoundRobin) Clear(slot int) error {
 // Deal publishes which slots get connections, each the same share. The next
 // connection sees either the old list or the new one. An empty list leaves the
 // choice to the kernel's hash over all sockets of the group.
-func (r *RoundRobin) Deal(slots []int) {
+func (r *Dealer) Deal(slots []int) {
 	// A bank is written again only after 14 other lists were published. A program
 	// run that still reads it by then finds slots of one list or the other, byte
 	// by byte, and all of them are slots.
@@ -188,24 +214,38 @@ func (r *RoundRobin) Deal(slots []int) {
 	r.control.head.Store(bank<<32 | uint64(len(slots)))
 }
 
+// Hashes reports whether connections are dealt by address: see NewIPHash.
+func (r *Dealer) Hashes() bool { return r.hashed != nil }
+
+// Assign publishes which slot gets the clients of which bucket. The slots are those
+// of Deal. It does nothing if connections are dealt in turn.
+func (r *Dealer) Assign(slots [Buckets]uint8) {
+	if r.hashed == nil {
+		return
+	}
+	bank := r.control.table.Load() % tableBanks // the next one: see Deal
+	r.hashed.tables[bank] = slots
+	r.control.table.Store(bank + 1)
+}
+
 // Dealt returns a number that grows with each connection dealt.
-func (r *RoundRobin) Dealt() uint64 { return r.control.dealt.Load() }
+func (r *Dealer) Dealt() uint64 { return r.control.dealt.Load() }
 
 // Share returns how many connections the slot was dealt in its turn.
-func (r *RoundRobin) Share(slot int) uint64 { return r.control.shares[slot].Load() }
+func (r *Dealer) Share(slot int) uint64 { return r.control.shares[slot].Load() }
 
 // Once gives the slot exactly the next connection, in the list or not.
-func (r *RoundRobin) Once(slot int) { r.control.once.Store(uint64(slot) + 1) }
+func (r *Dealer) Once(slot int) { r.control.once.Store(uint64(slot) + 1) }
 
 // Waiting reports whether the connection that Once spoke of is still to come.
-func (r *RoundRobin) Waiting() bool { return r.control.once.Load() != 0 }
+func (r *Dealer) Waiting() bool { return r.control.once.Load() != 0 }
 
 // Cancel takes Once back if no connection has come.
-func (r *RoundRobin) Cancel() { r.control.once.Store(0) }
+func (r *Dealer) Cancel() { r.control.once.Store(0) }
 
 // Want remembers beyond the death of this process whether a slot is wanted in
 // the list. It changes nothing by itself.
-func (r *RoundRobin) Want(slot int, on bool) {
+func (r *Dealer) Want(slot int, on bool) {
 	word, bit := &r.control.wanted[slot/64], uint64(1)<<(slot%64)
 	if on {
 		word.Or(bit)
@@ -215,15 +255,15 @@ func (r *RoundRobin) Want(slot int, on bool) {
 }
 
 // Wanted returns what Want remembered.
-func (r *RoundRobin) Wanted(slot int) bool {
+func (r *Dealer) Wanted(slot int) bool {
 	return r.control.wanted[slot/64].Load()&(1<<(slot%64)) != 0
 }
 
 // Close lets the maps and the program go. The group keeps what it needs.
-func (r *RoundRobin) Close() error {
+func (r *Dealer) Close() error {
 	var errs []error
 	if r.memory != nil {
-		r.control = nil
+		r.control, r.hashed = nil, nil
 		errs = append(errs, unix.Munmap(r.memory))
 	}
 	for _, m := range []*ebpf.Map{r.pages, r.sockets} {

@@ -1,0 +1,106 @@
+package daemon
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"paceline/internal/keeper"
+	"paceline/internal/proctree"
+)
+
+// maxAncestors bounds the way up from a process: longer ones are circles, made by
+// numbers that were used again while we looked.
+const maxAncestors = 64
+
+// ancestorOf finds the process of ours from which one of the system descends; nil
+// if it is none of ours. Each of ours leads a session, so that one call tells as a
+// rule; what has left its session is found by its parents, or by what it carries
+// in its environment.
+func (h *host) ancestorOf(pid int) *process {
+	if sid, err := unix.Getsid(pid); err == nil {
+		if p := h.leader(sid); p != nil {
+			return p
+		}
+	}
+	for at, n := pid, 0; at > 1 && n < maxAncestors; n++ {
+		if p := h.leader(at); p != nil {
+			return p
+		}
+		at = parentOf(at)
+	}
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil {
+		return nil
+	}
+	if key, ok := keeper.KeyIn(environ, h.home); ok {
+		return h.find(key)
+	}
+	return nil
+}
+
+// parentOf returns a process's parent, 0 if it is gone.
+func parentOf(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// 1234 (name, which may hold anything) S 1 ...
+	_, rest, found := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
+	fields := bytes.Fields(rest)
+	if !found || len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return 0
+	}
+	return parent
+}
+
+// localAddr returns what a TCP socket is bound to.
+func localAddr(f *os.File) (netip.AddrPort, error) {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
+	}
+	var sa unix.Sockaddr
+	if ctl := conn.Control(func(fd uintptr) { sa, err = unix.Getsockname(int(fd)) }); ctl != nil {
+		err = ctl
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
+	}
+	return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
+}
+
+// holdsSocket reports whether a process, or one that descends from it, has the
+// socket with an inode open. In doubt it has.
+func holdsSocket(pid int, inode uint64) bool {
+	members, err := proctree.New(proctree.Process{PID: pid}).Members()
+	if err != nil {
+		return true
+	}
+	want := fmt.Sprintf("socket:[%d]", inode)
+	for _, m := range members {
+		folder := fmt.Sprintf("/proc/%d/fd", m.PID)
+		names, err := os.ReadDir(folder)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return true
+		}
+		for _, name := range names {
+			if target, err := os.Readlink(folder + "/" + name.Name()); err == nil && target == want {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,248 @@
+package daemon
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"paceline/internal/adopt"
+	"paceline/internal/app"
+	"paceline/internal/port"
+	"paceline/internal/supervisor"
+)
+
+// seat is the place of one process among those that share their app's ports. Each
+// has its own, also beside its predecessor: so the two of a reload can be put into
+// rotation and taken out one by one.
+type seat struct {
+	Number int    `json:"number"`
+	Index  int    `json:"index"` // of the instance
+	Epoch  uint64 `json:"epoch,omitempty"`
+	Trial  bool   `json:"trial,omitempty"` // it gets no connections yet
+}
+
+// seatOf returns the process's seat, a new one if it has none.
+func (c *cluster) seatOf(p *process) seat {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if is, ok := c.memory.Seats[p.key]; ok {
+		return is
+	}
+	taken := map[int]bool{}
+	for _, other := range c.memory.Seats {
+		taken[other.Number] = true
+	}
+	is := seat{Index: p.Index, Epoch: c.memory.Epoch, Trial: p.Trial}
+	for taken[is.Number] {
+		is.Number++
+	}
+	if is.Trial {
+		is.Epoch++ // with the other successors of its reload
+	}
+	c.memory.Seats[p.key] = is
+	c.keep(c.encode())
+	c.set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
+	return is
+}
+
+// has returns the process's seat, if it has one.
+func (c *cluster) has(key string) (is seat, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is, ok = c.memory.Seats[key]
+	return is, ok
+}
+
+// inSeat returns the key of the process in a seat, "" if it is free.
+func (c *cluster) inSeat(number int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, is := range c.memory.Seats {
+		if is.Number == number {
+			return key
+		}
+	}
+	return ""
+}
+
+// bind binds the socket of an adopted program.
+func (c *cluster) bind(p *process, b adopt.Bind) error {
+	c.seatOf(p)
+	to, scope := unscoped(b.Addr)
+	if p.Spec.Remap == "" {
+		return c.set.Bind(b.File, to, scope, b.V6Only)
+	}
+	loopback := c.remap(to, b.V6Only)
+	if err := c.set.Bind(b.File, loopback, 0, b.V6Only); err != nil {
+		return err
+	}
+	return c.remapped(to, b.File)
+}
+
+// adopt makes the socket of a program that listens part of its app's port, and
+// returns what the program has to have in its place; nil: it keeps its own.
+func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.File, err error) {
+	is := c.seatOf(p)
+	l, err := c.set.Adopt(f, is.Number, backlog)
+	if err != nil {
+		return nil, err
+	}
+	c.opened(l.Group)
+	if !is.Trial {
+		c.set.Use(is.Number, true)
+	}
+	if l.Replace {
+		return l.File, nil
+	}
+	return nil, l.File.Close()
+}
+
+// opened notes how the connections of a port are dealt out.
+func (c *cluster) opened(g *port.Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mechanism, c.reason = g.Mechanism(), g.Reason()
+}
+
+// promote ends the trial of a process.
+func (c *cluster) promote(key string) {
+	c.mu.Lock()
+	is, ok := c.memory.Seats[key]
+	if !ok || !is.Trial {
+		c.mu.Unlock()
+		return
+	}
+	is.Trial = false
+	c.memory.Seats[key] = is
+	switched := is.Epoch > c.memory.Epoch
+	if switched {
+		c.memory.Epoch = is.Epoch
+	}
+	c.keep(c.encode())
+	c.mu.Unlock()
+	c.set.Use(is.Number, true)
+	if switched {
+		if err := c.set.Switch(is.Epoch); err != nil {
+			c.log.Error("give connections to the new release", "app", c.name, "error", err)
+		}
+	}
+}
+
+// retire says that a process listens no more: it has ended.
+func (c *cluster) retire(key string) {
+	if is, ok := c.has(key); ok {
+		c.set.Retire(is.Number)
+	}
+}
+
+// stand gives the seat of a process that is gone free.
+func (c *cluster) stand(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.memory.Seats[key]; ok {
+		delete(c.memory.Seats, key)
+		c.keep(c.encode())
+	}
+	delete(c.refused, key)
+}
+
+// moved reports whether connections go to a later epoch than the seat's: otherwise
+// nobody can keep a shared queue from it, and there is no use in waiting.
+func (c *cluster) moved(is seat) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.memory.Epoch > is.Epoch
+}
+
+// together reports whether the adopted processes take from one queue.
+func (c *cluster) together() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.memory.Seats) > 0 && c.mechanism == mechanismShared
+}
+
+// vacate frees the seats of processes that there are no more.
+func (c *cluster) vacate(there func(key string) bool) {
+	c.mu.Lock()
+	var left []string
+	for key := range c.memory.Seats {
+		if !there(key) {
+			left = append(left, key)
+		}
+	}
+	c.mu.Unlock()
+	for _, key := range left {
+		c.retire(key)
+		c.stand(key)
+	}
+}
+
+// unscoped takes the zone, which is a number, off an address.
+func unscoped(a netip.AddrPort) (netip.AddrPort, uint32) {
+	scope, err := strconv.ParseUint(a.Addr().Zone(), 10, 32)
+	if err != nil {
+		return a, 0
+	}
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), uint32(scope)
+}
+
+// remap returns the throw-away address that stands for one of a program's.
+func (c *cluster) remap(a netip.AddrPort, v6only bool) netip.AddrPort {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if to, ok := c.remaps[a]; ok {
+		return to
+	}
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	switch {
+	case a.Addr().Is4():
+	case v6only:
+		loopback = netip.IPv6Loopback()
+	default:
+		loopback = netip.AddrFrom16(loopback.As16())
+	}
+	return netip.AddrPortFrom(loopback, 0)
+}
+
+// remapped remembers which port the kernel has chosen for an address, for the
+// next process.
+func (c *cluster) remapped(a netip.AddrPort, f *os.File) error {
+	to, err := localAddr(f)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remaps[a] = to
+	return nil
+}
+
+// handSockets opens the app's sockets for a process that is handed them.
+func (c *cluster) handSockets(p *process) (files []*os.File, addrs []net.Addr, err error) {
+	is := c.seatOf(p)
+	for _, text := range p.Spec.Sockets {
+		s, err := app.ParseSocket(text)
+		if err != nil {
+			return files, nil, err
+		}
+		address := port.Address{Network: s.Network, Host: s.Host, Port: int(s.Port), Path: s.Path}
+		l, err := c.set.Open(address, is.Number)
+		if err != nil {
+			return files, nil, inUse(address, err)
+		}
+		files, addrs = append(files, l.File), append(addrs, l.Group.Addr())
+		c.opened(l.Group)
+	}
+	return files, addrs, nil
+}
+
+// seated tells the supervisor where a process listens that was handed its sockets.
+func (c *cluster) seated(p *process, addrs []net.Addr) {
+	if is := c.seatOf(p); !is.Trial {
+		c.set.Use(is.Number, true)
+	}
+	for _, a := range addrs {
+		p.sink(supervisor.Listening{Addr: addrText(a), Shared: true})
+	}
+}

@@ -1,0 +1,137 @@
+package drain
+
+import (
+	"context"
+
+	"paceline/internal/proctree"
+)
+
+// Watch looks at the connections of a program again and again, and remembers what it
+// saw: the longer it looks, the better it can tell what is in flight. It belongs to
+// one goroutine.
+type Watch struct {
+	o     Options
+	diag  *diag
+	tree  *proctree.Tree
+	known map[uint64]*known // by cookie
+	look  uint32            // number of the look
+}
+
+// known is a socket that was seen before.
+type known struct {
+	memory
+	look   uint32 // when it was seen last
+	looks  uint8  // how often it was looked for in the descriptors, up to enough
+	theirs bool   // the program's
+}
+
+// enough is how often a socket is looked for. A connection that another process has
+// got at the first look, as the successor of ours, is not looked for at each. Once
+// would not do: between the accept and its descriptor it is nobody's for a moment.
+const enough = 2
+
+// New returns a Watch; Close it. Errors: kernel.ErrUnsupported if the processes have a
+// network of their own.
+func New(o Options) (*Watch, error) {
+	roots := make([]proctree.Process, 0, len(o.PIDs))
+	for _, pid := range o.PIDs {
+		if err := sameNetwork(pid); err != nil {
+			return nil, err
+		}
+		if p, ok := proctree.Find(pid); ok {
+			roots = append(roots, p)
+		}
+	}
+	if o.Quiet == 0 {
+		o.Quiet = defaultQuiet
+	}
+	d, err := openDiag(o.Ports)
+	if err != nil {
+		return nil, err
+	}
+	return &Watch{o: o, diag: d, tree: proctree.New(roots...), known: map[uint64]*known{}}, nil
+}
+
+// Look tells the state of the connections now. It costs one walk through the kernel's
+// table of connections and, if there are new ones, through the program's descriptors,
+// 1 us each. Errors: kernel.ErrUnsupported if we may not see these.
+func (w *Watch) Look() (State, error) {
+	if len(w.o.Ports) == 0 {
+		return State{}, nil
+	}
+	w.look++
+	var seen []socket
+	search := false
+	err := w.diag.dump(func(s socket) {
+		if s.inode == 0 { // not accepted yet, or closed already
+			return
+		}
+		k := w.known[s.cookie]
+		if k == nil {
+			k = &known{}
+			w.known[s.cookie] = k
+		}
+		k.look = w.look
+		search = search || !k.theirs && k.looks < enough
+		seen = append(seen, s)
+	})
+	if err == nil && search {
+		err = w.search(seen)
+	}
+	if err != nil {
+		return State{}, err
+	}
+	for cookie, k := range w.known {
+		if k.look != w.look {
+			delete(w.known, cookie)
+		}
+	}
+	return w.judge(seen), nil
+}
+
+// search finds out which sockets are the program's.
+func (w *Watch) search(seen []socket) error {
+	members, err := w.tree.Members()
+	if err != nil {
+		return err
+	}
+	inodes := make(map[uint32]bool, 2*len(seen))
+	for _, m := range members {
+		if err := sockets(m.PID, inodes); err != nil {
+			return err
+		}
+	}
+	for _, s := range seen {
+		k := w.known[s.cookie]
+		k.theirs = inodes[s.inode]
+		k.looks = min(k.looks+1, enough)
+	}
+	return nil
+}
+
+func (w *Watch) judge(seen []socket) (state State) {
+	for _, s := range seen {
+		k := w.known[s.cookie]
+		switch {
+		case !k.theirs:
+			continue
+		case s.listens:
+			state.Queued += int(s.queued)
+			continue
+		}
+		k.learn(s.conn)
+		if k.busy(s.conn, w.o.Quiet) {
+			state.Busy++
+		} else {
+			state.Idle++
+		}
+	}
+	return state
+}
+
+// Wait returns when no connection has a request in flight, or when ctx ends, with the
+// state of the last look.
+func (w *Watch) Wait(ctx context.Context) Result { return wait(ctx, w, w.o) }
+
+// Close frees what the Watch holds.
+func (w *Watch) Close() { w.diag.close() }

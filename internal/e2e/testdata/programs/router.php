@@ -1,0 +1,2 @@
+<?php
+echo 'instance ', getenv('NODE_APP_INSTANCE'), ' process ', getmypid(), "\n";
