@@ -22,14 +22,14 @@ import (
 type cluster struct {
 	name    string
 	set     *port.Set
-	primary *nodeipc.Primary // nil if the app's processes are no workers of Node's
+	primary *nodeipc.Primary    // nil if the app's processes are no workers of Node's
 	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
 	log     *slog.Logger
 
 	policy app.Balance // as asked for; "" is round robin
 
-	mu        sync.Mutex // guards what follows
-	memory    clusterMemory
+	mu     sync.Mutex // guards what follows
+	memory clusterMemory
 	// serving holds, by slot, the keys of the processes that listen: during a
 	// reload a slot has two, and stays in rotation until the last has left.
 	serving map[int]map[string]struct{}
@@ -78,7 +78,7 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		Saved: h.kept.ports(portPrefix + s.Name + "/"), Watch: h.watch,
 		Freeze: func(number int) (func(), error) { return h.freeze(c, number) },
 		Held:   func(number int, inode uint64) bool { return h.holds(c, number, inode) },
-		Log: func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
+		Log:    func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
