@@ -304,17 +304,3 @@ func TestAdoptRefuses(t *testing.T) {
 		t.Error("a socket pair is managed")
 	}
 }
-
-func portIn(t testing.TB, f *os.File) int {
-	t.Helper()
-	fd, err := duplicateOf(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return portOf(sa)
-}
