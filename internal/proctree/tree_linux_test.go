@@ -36,7 +36,7 @@ func start(t testing.TB, script string) (leader int, said []int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range strings.FieldsSeq(line) {
+	for word := range strings.FieldsSeq(line) {
 		n, err := strconv.Atoi(word)
 		if err != nil {
 			t.Fatal(err)
