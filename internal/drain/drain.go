@@ -3,7 +3,7 @@
 //
 // It works for any program and protocol in which one side asks and the other answers,
 // as it only asks the kernel (sock_diag) which way data went last on each connection;
-// TLS looks the same from there. [Options] say whose connections, the comment of rule
+// TLS looks the same from there. [Options] say whose connections, busy in rule.go
 // what counts as busy and where that is wrong.
 package drain
 
