@@ -102,16 +102,8 @@ func (s *stream) full() bool {
 	return err == nil && n == 0
 }
 
-// attach starts to read a stream whose files have been opened.
-func (l *loop) attach(s *stream, files []*file) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(s.fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
-		for _, f := range files {
-			f.close()
-		}
-		s.close()
-		return fmt.Errorf("watch pipe: %w", err)
-	}
+// attach starts to read a stream that is watched and whose files have been opened.
+func (l *loop) attach(s *stream, files []*file) {
 	l.streams[s.fd] = s
 	for _, opened := range files {
 		f := l.share(opened)
@@ -129,7 +121,6 @@ func (l *loop) attach(s *stream, files []*file) error {
 		s.targets = append(s.targets, target{file: f, time: opened.time})
 	}
 	l.enqueue(s)
-	return nil
 }
 
 // share returns the loop's file for one that was just opened: the one that is in
