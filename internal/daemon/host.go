@@ -308,14 +308,10 @@ func (h *host) Save(id int, record []byte) { h.note(recordPrefix+strconv.Itoa(id
 // SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it.
 func (h *host) SaveSpec(name string, spec []byte) { h.note(specPrefix+name, spec) }
 
+// note does not wait for the keeper, as each restart would; its order with what is
+// asked for next is certain.
 func (h *host) note(name string, note []byte) {
-	var err error
-	if note == nil {
-		err = h.keeper.Drop(name)
-	} else {
-		err = h.keeper.Keep(keeper.Named{Name: name, Note: note})
-	}
-	if err != nil {
+	if err := h.keeper.Note(name, note); err != nil {
 		h.log.Error("keep note", "name", name, "error", err)
 	}
 }
