@@ -37,8 +37,9 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/keeper", "internal/kernel", "internal/logs",
-		"internal/nodeipc", "internal/port", "internal/state", "internal/stats", "internal/supervisor",
+		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/keeper", "internal/kernel",
+		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/state", "internal/stats",
+		"internal/supervisor",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app"},

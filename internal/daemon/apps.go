@@ -185,6 +185,11 @@ func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply
 		counted = d.host.verify(d.namesOf(ids))
 	}
 	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel, Progress: step})
+	if err == nil {
+		for _, name := range d.namesOf(ids) {
+			d.host.prune(name)
+		}
+	}
 	reply, err := d.reply(list, err)
 	if counted != nil {
 		reply.Verified = counted.end()

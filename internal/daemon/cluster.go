@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -24,7 +26,9 @@ type cluster struct {
 	set     *port.Set
 	primary *nodeipc.Primary    // nil if the app's processes are no workers of Node's
 	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
-	log     *slog.Logger
+	// neighbour returns the name of another app that has a port; "" if none has.
+	neighbour func(number int) string
+	log       *slog.Logger
 
 	policy app.Balance // as asked for; "" is round robin
 
@@ -64,6 +68,7 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		remaps: map[netip.AddrPort]netip.AddrPort{},
 		keep:   func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
 	}
+	c.neighbour = func(number int) string { return h.neighbour(c, number) }
 	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
 		if err := json.Unmarshal(entry.Note, &c.memory); err != nil {
 			h.log.Warn("read cluster memory", "app", s.Name, "error", err)
@@ -216,12 +221,32 @@ func (c *cluster) refusal(p *process) string {
 // slotKey stands for the key of a process where only its slot is known.
 func slotKey(slot int) string { return "slot " + strconv.Itoa(slot) }
 
-// inUse adds to an error who has the address.
-func inUse(a port.Address, err error) error {
-	if holder := port.WhoHas(a); errors.Is(err, syscall.EADDRINUSE) && holder != "" {
-		return fmt.Errorf("%w by %s; free it or set another port", err, holder)
+// inUse says who has an address that is in use, another app of ours by its name.
+func (c *cluster) inUse(a port.Address, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
 	}
-	return err
+	if name := c.neighbour(a.Port); name != "" {
+		return fmt.Errorf("listen on %s: %w by app %s; stop that or set another port", a, syscall.EADDRINUSE, name)
+	}
+	if holder := port.WhoHas(a); holder != "" && !strings.Contains(err.Error(), holder) {
+		err = fmt.Errorf("%w by %s", err, holder)
+	}
+	return fmt.Errorf("%w; free it or set another port", err)
+}
+
+// neighbour returns the name of another app that listens on a TCP port; "" if none
+// does.
+func (h *host) neighbour(c *cluster, number int) string {
+	h.mu.Lock()
+	others := maps.Clone(h.clusters)
+	h.mu.Unlock()
+	for name, other := range others {
+		if other != c && number != 0 && slices.Contains(other.ports(), uint16(number)) {
+			return name
+		}
+	}
+	return ""
 }
 
 // release ends the part of slots that are no longer wanted.
@@ -246,7 +271,7 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	address := addressOf(r)
 	l, err := c.set.Open(address, r.Slot)
 	if err != nil {
-		err = inUse(address, err)
+		err = c.inUse(address, err)
 		c.refuse(slotKey(r.Slot), err)
 		return nil, err
 	}

@@ -83,6 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d.host.adoption = &adoption{h: d.host}
 	d.host.openFreezer()
+	d.host.openCgroups()
 	d.supervisor = supervisor.New(supervisor.Options{
 		Host: d.host, Event: d.happened, Save: d.save,
 	})

@@ -73,7 +73,9 @@ func (h *host) freeze(c *cluster, number int) (thaw func(), err error) {
 		return func() {}, nil
 	}
 	h.mu.Lock()
-	target := freeze.Target{Roots: []freeze.Process{{PID: p.pid, StartTicks: p.startTicks}}}
+	target := freeze.Target{
+		Roots: []freeze.Process{{PID: p.pid, StartTicks: p.startTicks}}, Cgroup: p.cgroup,
+	}
 	h.mu.Unlock()
 	select {
 	case <-p.ended: // what may be left of its tree is being killed

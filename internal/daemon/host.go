@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"paceline/internal/app"
+	"paceline/internal/cgroup"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -40,6 +41,7 @@ type host struct {
 
 	adoption *adoption
 	freezer  *freeze.Freezer // nil if there is none
+	cgroups  *cgroup.Parent  // nil if none can be made
 	ending   context.Context // ends when the daemon does
 
 	mu        sync.Mutex // guards what follows
@@ -58,6 +60,7 @@ type process struct {
 	sink    func(supervisor.Fact)
 	cluster *cluster        // what it shares with the app's others; nil if nothing
 	worker  *nodeipc.Worker // our end of its channel; nil if it has none
+	cgroup  string          // the folder of its own cgroup; "" if it has none
 
 	pid        int           // with startTicks, 0 until it has started
 	startTicks uint64        // tells it from a later process of the same number
@@ -129,6 +132,9 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	}()
 	if spawn.Trap, err = h.adoption.trapName(l.Spec); err != nil {
 		return 0, time.Time{}, err
+	}
+	if spawn.CgroupFD = h.makeCgroup(p); spawn.CgroupFD != nil {
+		ours = append(ours, spawn.CgroupFD)
 	}
 	given := given{}
 	if isClusterNode(l.Spec) {
@@ -217,6 +223,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err := h.add(p); err != nil {
 		return 0, time.Time{}, err
 	}
+	h.resumeCgroup(p)
 	h.resumeLog(p, "out")
 	h.resumeLog(p, "err")
 	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
@@ -293,6 +300,7 @@ func (h *host) Forget(r supervisor.Ref) {
 	p := h.find(key)
 	if p != nil {
 		h.remove(p)
+		h.removeCgroup(p)
 	}
 	if err := h.keeper.Forget(key); err != nil {
 		h.log.Debug("forget process", "process", key, "error", err)

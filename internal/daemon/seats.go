@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -70,7 +71,8 @@ func (c *cluster) bind(p *process, b adopt.Bind) error {
 	c.seatOf(p)
 	to, scope := unscoped(b.Addr)
 	if p.Spec.Remap == "" {
-		return c.set.Bind(b.File, to, scope, b.V6Only)
+		err := c.set.Bind(b.File, to, scope, b.V6Only)
+		return c.inUse(port.Address{Network: "tcp", Host: to.Addr().String(), Port: int(to.Port())}, err)
 	}
 	loopback := c.remap(to, b.V6Only)
 	if err := c.set.Bind(b.File, loopback, 0, b.V6Only); err != nil {
@@ -166,19 +168,31 @@ func (c *cluster) together() bool {
 	return len(c.memory.Seats) > 0 && c.memory.Mechanism == mechanismShared
 }
 
-// vacate frees the seats of processes that there are no more.
-func (c *cluster) vacate(there func(key string) bool) {
+// resume takes up the seats that an earlier daemon had given: the living go on as
+// they were, and those of processes that there are no more are free.
+func (c *cluster) resume(alive func(key string) bool) {
 	c.mu.Lock()
-	var left []string
-	for key := range c.memory.Seats {
-		if !there(key) {
-			left = append(left, key)
+	seats := maps.Clone(c.memory.Seats)
+	c.mu.Unlock()
+	for key, is := range seats {
+		switch {
+		case !alive(key):
+			c.retire(key)
+			c.stand(key)
+		case !is.Trial:
+			c.set.Use(is.Number, true)
 		}
 	}
-	c.mu.Unlock()
-	for _, key := range left {
-		c.retire(key)
-		c.stand(key)
+}
+
+// prune closes the addresses that nobody listens on any more, as after a reload to
+// a release that has fewer.
+func (h *host) prune(name string) {
+	h.mu.Lock()
+	c := h.clusters[name]
+	h.mu.Unlock()
+	if c != nil {
+		c.set.Prune()
 	}
 }
 
@@ -234,7 +248,7 @@ func (c *cluster) handSockets(p *process) (files []*os.File, addrs []net.Addr, e
 		address := port.Address{Network: s.Network, Host: s.Host, Port: int(s.Port), Path: s.Path}
 		l, err := c.set.Open(address, is.Number)
 		if err != nil {
-			return files, nil, inUse(address, err)
+			return files, nil, c.inUse(address, err)
 		}
 		files, addrs = append(files, l.File), append(addrs, l.Group.Addr())
 		c.opened(l.Group.Mechanism(), l.Group.Reason())

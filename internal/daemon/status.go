@@ -54,8 +54,9 @@ func (h *host) settle() {
 	clusters := maps.Clone(h.clusters)
 	h.mu.Unlock()
 	for _, c := range clusters {
-		c.vacate(func(key string) bool { return h.find(key) != nil })
+		c.resume(func(key string) bool { return h.find(key) != nil })
 	}
+	h.sweepCgroups()
 	names, err := h.kept.rest()
 	if err != nil {
 		h.log.Debug("close what was left", "error", err)

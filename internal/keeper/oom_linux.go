@@ -39,8 +39,7 @@ func newOOMWatch() oomWatch {
 // The machine's counter is only brought up to date, so that what happens from now
 // on is told from what happened long ago.
 func (w *oomWatch) before(cgroup int) uint64 {
-	if cgroup != none {
-		count, _ := cgroupOOMs(cgroup)
+	if count, ok := cgroupOOMs(cgroup); ok {
 		return count
 	}
 	if time.Since(w.read) > oomRefresh {
@@ -51,11 +50,10 @@ func (w *oomWatch) before(cgroup int) uint64 {
 
 // killed reports whether there was a victim since.
 func (w *oomWatch) killed(cgroup int, before uint64) bool {
-	if cgroup == none {
-		return w.grown()
+	if count, ok := cgroupOOMs(cgroup); ok {
+		return count > before
 	}
-	count, ok := cgroupOOMs(cgroup)
-	return ok && count > before
+	return w.grown()
 }
 
 // grown reads the machine's counter anew.
