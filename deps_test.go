@@ -52,7 +52,7 @@ var imports = map[string][]string{
 	"internal/port/dispatch": {"internal/kernel"},
 	"internal/drain":         {"internal/kernel", "internal/proctree"},
 	"internal/freeze":        {"internal/kernel", "internal/proctree"},
-	"internal/proctree":      {"internal/kernel"},
+	"internal/proctree":      nil,
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,

@@ -53,6 +53,8 @@ func (a *adoption) trapName(s *app.Spec) (string, error) {
 	switch {
 	case err == nil:
 		return adopt.Name, nil
+	case s.Remap != "":
+		return "", fmt.Errorf("%s cannot be moved to another port here: %w", s.Name, err)
 	case needsTrap(s):
 		return "", fmt.Errorf("copies of %s cannot share a port here: %w; start one instance, hand it its sockets with --socket, or use --balance none if it listens on nothing", s.Name, err)
 	}
@@ -177,8 +179,11 @@ func (a *adoption) Listen(_ context.Context, l adopt.Listen) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.set.Managed(l.File) {
+	if l.MPTCP || !c.set.Managed(l.File) {
 		return nil, adopt.ErrPass
+	}
+	if l.Backlog >= 0 && l.Backlog < app.SmallBacklog {
+		p.note(fmt.Sprintf("%s: it listens on %s with a queue of %d", app.NoteSmallBacklog, addrText(tcpAddr(l.Addr)), l.Backlog))
 	}
 	replacement, err := c.adopt(p, l.File, l.Backlog)
 	if err != nil {

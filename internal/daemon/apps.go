@@ -144,6 +144,19 @@ func (d *daemon) action(command func(context.Context, []int) ([]app.Status, erro
 	}
 }
 
+// halting is action for commands after which apps may not run any more: their ports
+// are free when it answers.
+func (d *daemon) halting(command func(context.Context, []int) ([]app.Status, error)) func(*http.Request) (any, error) {
+	return d.action(func(ctx context.Context, ids []int) ([]app.Status, error) {
+		names := d.namesOf(ids)
+		list, err := command(ctx, ids)
+		for _, name := range names {
+			d.host.rest(name, d.slots(name))
+		}
+		return list, err
+	})
+}
+
 // reload replaces instances by successors, and tells of each step whoever wants to
 // hear it.
 func (d *daemon) reload(w http.ResponseWriter, r *http.Request) {

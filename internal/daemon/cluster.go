@@ -22,16 +22,14 @@ import (
 type cluster struct {
 	name    string
 	set     *port.Set
-	primary *nodeipc.Primary // nil if the app's processes are no workers of Node's
+	primary *nodeipc.Primary    // nil if the app's processes are no workers of Node's
 	keep    func(memory []byte) // keeps the memory below beyond the daemon's death
 	log     *slog.Logger
 
 	policy app.Balance // as asked for; "" is round robin
 
-	mu        sync.Mutex // guards what follows
-	memory    clusterMemory
-	mechanism string // of the port opened last; "" before the first
-	reason    string // why that is not the kernel's
+	mu     sync.Mutex // guards what follows
+	memory clusterMemory
 	// serving holds, by slot, the keys of the processes that listen: during a
 	// reload a slot has two, and stays in rotation until the last has left.
 	serving map[int]map[string]struct{}
@@ -47,6 +45,10 @@ type clusterMemory struct {
 	Primary json.RawMessage `json:"primary,omitempty"`
 	Seats   map[string]seat `json:"seats,omitempty"` // by process
 	Epoch   uint64          `json:"epoch,omitempty"` // of the present release
+	// Mechanism is that of the port opened last, "" before the first, and Reason why
+	// it is not the kernel's.
+	Mechanism string `json:"mechanism,omitempty"`
+	Reason    string `json:"reason,omitempty"`
 }
 
 // clusterOf returns the app's cluster, made anew or from what an earlier daemon
@@ -76,15 +78,12 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		Saved: h.kept.ports(portPrefix + s.Name + "/"), Watch: h.watch,
 		Freeze: func(number int) (func(), error) { return h.freeze(c, number) },
 		Held:   func(number int, inode uint64) bool { return h.holds(c, number, inode) },
-		Log: func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
+		Log:    func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
 	}
 	c.set = set
-	for _, is := range c.memory.Seats {
-		set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
-	}
 	if isClusterNode(s) {
 		c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
 			Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
@@ -134,10 +133,10 @@ func (c *cluster) dealing() (policy app.Balance, mechanism, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	policy = cmp.Or(c.policy, app.RoundRobin)
-	if c.mechanism == mechanismShared {
+	if c.memory.Mechanism == mechanismShared {
 		policy = app.Shared
 	}
-	return policy, c.mechanism, c.reason
+	return policy, c.memory.Mechanism, c.memory.Reason
 }
 
 // What lists show beside port's "kernel": where we accept and pass connections on,
@@ -254,11 +253,12 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	handOff := c.policy != app.Shared && l.Group.Addr().Network() == "tcp" && !l.Group.Kernel()
 	c.mu.Lock()
 	c.slots[r.Slot] = struct{}{}
-	c.mechanism, c.reason = l.Group.Mechanism(), l.Group.Reason()
-	if handOff {
-		c.mechanism = mechanismHandOff
-	}
 	c.mu.Unlock()
+	mechanism := l.Group.Mechanism()
+	if handOff {
+		mechanism = mechanismHandOff
+	}
+	c.opened(mechanism, l.Group.Reason())
 	return &nodeipc.Socket{
 		File: l.File, Addr: l.Group.Addr(), HandOff: handOff, ByClient: c.policy == app.IPHash,
 		Close: func() { c.leave(l.Group, r.Slot) },

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -143,9 +144,13 @@ func (d *daemon) makeFolders() error {
 }
 
 // writePreload puts the drain preload where node can read it. Without it a
-// reload still works; keep-alive clients are then not told to leave.
+// reload still works; keep-alive clients are then not told to leave. As a rule the
+// last daemon has written it: writing anew waits for the disk, and commands for us.
 func (d *daemon) writePreload() string {
 	path := filepath.Join(d.Home, "lib", "drain.cjs")
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, nodeipc.Preload()) {
+		return path
+	}
 	if err := state.WriteFile(path, nodeipc.Preload()); err != nil {
 		d.log.Error("write preload", "file", path, "error", err)
 		return ""

@@ -96,7 +96,7 @@ func (c *cluster) drained(key string, r drain.Result) {
 func (c *cluster) alone(is seat) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.mechanism != mechanismShared || c.memory.Epoch > is.Epoch
+	return c.memory.Mechanism != mechanismShared || c.memory.Epoch > is.Epoch
 }
 
 // ports returns the TCP ports that the app listens on.

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +65,26 @@ type process struct {
 	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
 	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
+
+	noted atomic.Pointer[[]string] // what is special about it, for people
+}
+
+// note adds to what is special about the process.
+func (p *process) note(text string) {
+	for {
+		before := p.noted.Load()
+		var notes []string
+		if before != nil {
+			notes = slices.Clone(*before)
+		}
+		if slices.Contains(notes, text) {
+			return
+		}
+		notes = append(notes, text)
+		if p.noted.CompareAndSwap(before, &notes) {
+			return
+		}
+	}
 }
 
 // spawnTimeout bounds a spawn: exec can hang on a dead network file system, and
@@ -286,14 +308,10 @@ func (h *host) Save(id int, record []byte) { h.note(recordPrefix+strconv.Itoa(id
 // SaveSpec keeps an app's spec beyond the daemon's death; nil deletes it.
 func (h *host) SaveSpec(name string, spec []byte) { h.note(specPrefix+name, spec) }
 
+// note does not wait for the keeper, as each restart would; its order with what is
+// asked for next is certain.
 func (h *host) note(name string, note []byte) {
-	var err error
-	if note == nil {
-		err = h.keeper.Drop(name)
-	} else {
-		err = h.keeper.Keep(keeper.Named{Name: name, Note: note})
-	}
-	if err != nil {
+	if err := h.keeper.Note(name, note); err != nil {
 		h.log.Error("keep note", "name", name, "error", err)
 	}
 }

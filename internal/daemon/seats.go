@@ -42,7 +42,6 @@ func (c *cluster) seatOf(p *process) seat {
 	}
 	c.memory.Seats[p.key] = is
 	c.keep(c.encode())
-	c.set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
 	return is
 }
 
@@ -84,11 +83,12 @@ func (c *cluster) bind(p *process, b adopt.Bind) error {
 // returns what the program has to have in its place; nil: it keeps its own.
 func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.File, err error) {
 	is := c.seatOf(p)
+	c.set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
 	l, err := c.set.Adopt(f, is.Number, backlog)
 	if err != nil {
 		return nil, err
 	}
-	c.opened(l.Group)
+	c.opened(l.Group.Mechanism(), l.Group.Reason())
 	if !is.Trial {
 		c.set.Use(is.Number, true)
 	}
@@ -98,11 +98,15 @@ func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.Fi
 	return nil, l.File.Close()
 }
 
-// opened notes how the connections of a port are dealt out.
-func (c *cluster) opened(g *port.Group) {
+// opened notes how the connections of a port are dealt out, and why not otherwise.
+func (c *cluster) opened(mechanism, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mechanism, c.reason = g.Mechanism(), g.Reason()
+	if c.memory.Mechanism == mechanism && c.memory.Reason == reason {
+		return
+	}
+	c.memory.Mechanism, c.memory.Reason = mechanism, reason
+	c.keep(c.encode())
 }
 
 // promote ends the trial of a process.
@@ -159,7 +163,7 @@ func (c *cluster) moved(is seat) bool {
 func (c *cluster) together() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.memory.Seats) > 0 && c.mechanism == mechanismShared
+	return len(c.memory.Seats) > 0 && c.memory.Mechanism == mechanismShared
 }
 
 // vacate frees the seats of processes that there are no more.
@@ -221,6 +225,7 @@ func (c *cluster) remapped(a netip.AddrPort, f *os.File) error {
 // handSockets opens the app's sockets for a process that is handed them.
 func (c *cluster) handSockets(p *process) (files []*os.File, addrs []net.Addr, err error) {
 	is := c.seatOf(p)
+	c.set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
 	for _, text := range p.Spec.Sockets {
 		s, err := app.ParseSocket(text)
 		if err != nil {
@@ -232,7 +237,7 @@ func (c *cluster) handSockets(p *process) (files []*os.File, addrs []net.Addr, e
 			return files, nil, inUse(address, err)
 		}
 		files, addrs = append(files, l.File), append(addrs, l.Group.Addr())
-		c.opened(l.Group)
+		c.opened(l.Group.Mechanism(), l.Group.Reason())
 	}
 	return files, addrs, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"paceline/internal/app"
 	"paceline/internal/logs"
@@ -24,12 +25,17 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 		s.Balance, s.Mechanism, s.BalanceReason = c.dealing()
 	}
 	if s.PID != 0 {
-		s.Notes = h.notes(c, s, spec)
+		s.Notes = h.notes(s, spec)
 	}
 }
 
 // notes says what is special about how a process is run, for people.
-func (h *host) notes(c *cluster, s *app.Status, spec *app.Spec) (notes []string) {
+func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
+	if p := h.leader(s.PID); p != nil {
+		if noted := p.noted.Load(); noted != nil {
+			notes = slices.Clone(*noted)
+		}
+	}
 	if note := h.adoption.note(spec); note != "" {
 		notes = append(notes, note)
 	}

@@ -24,9 +24,10 @@ func sockets(pid int, into map[uint32]bool) error {
 	if err != nil {
 		return unreadable(pid, err)
 	}
+	fd := int(dir.Fd())
 	var buffer [64]byte // longer ones are files
 	for _, name := range names {
-		n, err := unix.Readlinkat(int(dir.Fd()), name, buffer[:])
+		n, err := unix.Readlinkat(fd, name, buffer[:])
 		if err != nil {
 			continue // closed
 		}

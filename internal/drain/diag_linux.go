@@ -27,6 +27,7 @@ const (
 	diagRequestSize = 60 // struct inet_diag_req
 	diagRequestV2   = 56 // struct inet_diag_req_v2
 	diagMessageSize = 72 // struct inet_diag_msg
+	sockIDSize      = 48 // struct inet_diag_sockid
 )
 
 // maxPorts is how many the jumps of a filter can pass over.
@@ -35,6 +36,8 @@ const maxPorts = 3000
 // socket is a line of a dump.
 type socket struct {
 	conn
+	family  uint8
+	id      [sockIDSize]byte // addresses, ports and cookie, as the kernel has them
 	listens bool
 	queued  uint32 // connections to be accepted
 }
@@ -68,32 +71,47 @@ func portFilter(ports []uint16) []byte {
 	return b
 }
 
+// extensions asks for tcp_info.
+const extensions = 1 << (attrInfo - 1)
+
+// header returns the head of a netlink message.
+func header(kind, flags uint16, seq uint32, length int) []byte {
+	e := binary.NativeEndian
+	b := e.AppendUint32(make([]byte, 0, length), uint32(length))
+	b = e.AppendUint16(b, kind)
+	b = e.AppendUint16(b, flags)
+	b = e.AppendUint32(b, seq)
+	return e.AppendUint32(b, 0)
+}
+
+// requestOne returns the message that asks for one socket that was seen before. The
+// acknowledgement is the end of the answer, which may hold nothing that is wanted.
+func requestOne(s socket, seq uint32) []byte {
+	b := header(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_REQUEST|unix.NLM_F_ACK, seq, unix.SizeofNlMsghdr+diagRequestV2)
+	b = append(b, s.family, unix.IPPROTO_TCP, extensions, 0)
+	b = append(b, 0xff, 0xff, 0xff, 0xff) // in any state
+	return append(b, s.id[:]...)
+}
+
 // request returns the message that asks for the sockets of some local ports: of one
 // family, or by the old kind of request of all.
 func request(family uint8, seq uint32, states uint32, ports []uint16) []byte {
-	kind, size := uint16(tcpdiagGetSock), diagRequestSize
-	if family != unix.AF_UNSPEC {
-		kind, size = unix.SOCK_DIAG_BY_FAMILY, diagRequestV2
-	}
 	filter := portFilter(ports)
-	length := unix.SizeofNlMsghdr + size + unix.SizeofNlAttr + len(filter)
-	b := make([]byte, 0, length)
 	e := binary.NativeEndian
-	b = e.AppendUint32(b, uint32(length))
-	b = e.AppendUint16(b, kind)
-	b = e.AppendUint16(b, unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	b = e.AppendUint32(b, seq)
-	b = e.AppendUint32(b, 0)
-	const extensions = 1 << (attrInfo - 1)
+	var b []byte
 	if family == unix.AF_UNSPEC {
+		length := unix.SizeofNlMsghdr + diagRequestSize + unix.SizeofNlAttr + len(filter)
+		b = header(tcpdiagGetSock, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, seq, length)
 		b = append(b, 0, 0, 0, extensions)
-		b = append(b, make([]byte, 48)...) // any addresses
+		b = append(b, make([]byte, sockIDSize)...) // any addresses
 		b = e.AppendUint32(b, states)
 		b = append(b, make([]byte, 4)...)
 	} else {
+		length := unix.SizeofNlMsghdr + diagRequestV2 + unix.SizeofNlAttr + len(filter)
+		b = header(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, seq, length)
 		b = append(b, family, unix.IPPROTO_TCP, extensions, 0)
 		b = e.AppendUint32(b, states)
-		b = append(b, make([]byte, 48)...)
+		b = append(b, make([]byte, sockIDSize)...)
 	}
 	b = e.AppendUint16(b, uint16(unix.SizeofNlAttr+len(filter)))
 	b = e.AppendUint16(b, reqBytecode)
@@ -152,6 +170,7 @@ func parseSocket(b []byte) (s socket, ok bool, err error) {
 		return s, false, errCut
 	}
 	e := binary.NativeEndian
+	s.family, s.id = b[0], [sockIDSize]byte(b[4:])
 	s.port = binary.BigEndian.Uint16(b[4:])
 	s.cookie = uint64(e.Uint32(b[44:])) | uint64(e.Uint32(b[48:]))<<32
 	s.inode = e.Uint32(b[68:])
@@ -226,6 +245,11 @@ func openDiag(ports []uint16) (*diag, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open sock_diag: %w", err)
 	}
+	// The kernel answers at once; if it ever did not, nobody should wait for ever.
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		unix.Close(fd) //nolint:errcheck // nothing was written
+		return nil, fmt.Errorf("set a limit for sock_diag: %w", err)
+	}
 	ports = slices.Compact(slices.Sorted(slices.Values(ports)))
 	return &diag{
 		fd: fd, ports: ports,
@@ -272,10 +296,31 @@ func (d *diag) dumpFamily(family uint8, emit func(socket)) error {
 	}
 }
 
+// one looks at a socket again, which takes some microseconds, however many others there
+// are; false if it is gone.
+func (d *diag) one(s socket) (again socket, ok bool, err error) {
+	d.seq++
+	message := requestOne(s, d.seq)
+	_, err = ignoringEINTR(func() (int, error) { return unix.Write(d.fd, message) })
+	for done := false; err == nil && !done; {
+		var n int
+		if n, err = ignoringEINTR(func() (int, error) { return unix.Read(d.fd, d.buffer) }); err == nil {
+			done, err = parseDump(d.buffer[:n], d.seq, func(s socket) { again, ok = s, true })
+		}
+	}
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESTALE) {
+		return socket{}, false, nil
+	}
+	if err != nil {
+		err = fmt.Errorf("look at a connection: %w", err)
+	}
+	return again, ok, err
+}
+
 func ignoringEINTR(f func() (int, error)) (int, error) {
 	for {
 		n, err := f()
-		if err != unix.EINTR {
+		if !errors.Is(err, unix.EINTR) {
 			return n, err
 		}
 	}

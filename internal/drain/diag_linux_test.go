@@ -99,6 +99,10 @@ func TestParseDump(t *testing.T) {
 			continue
 		}
 		for i := range got {
+			if got[i].family != unix.AF_INET || binary.BigEndian.Uint16(got[i].id[:]) != 8080 {
+				t.Errorf("%s: family %d, id %v", test.name, got[i].family, got[i].id)
+			}
+			got[i].family, got[i].id = 0, [sockIDSize]byte{}
 			if got[i] != test.want[i] {
 				t.Errorf("%s: %+v, want %+v", test.name, got[i], test.want[i])
 			}

@@ -3,7 +3,7 @@
 //
 // It works for any program and protocol in which one side asks and the other answers,
 // as it only asks the kernel (sock_diag) which way data went last on each connection;
-// TLS looks the same from there. [Options] say whose connections, the comment of rule
+// TLS looks the same from there. [Options] say whose connections, busy in rule.go
 // what counts as busy and where that is wrong.
 package drain
 
@@ -54,7 +54,7 @@ type Result struct {
 	State // at the end
 	// Took is how long the wait was.
 	Took time.Duration
-	// Looks is how often the connections were looked at.
+	// Looks is how often all connections were looked at.
 	Looks int
 	// Err is why it ended before all was idle: the error of the context, or that the
 	// connections cannot be seen. Nil if all was idle.
@@ -91,13 +91,19 @@ const (
 	firstInterval = 10 * time.Millisecond
 	// lastInterval is what the interval grows to, by a quarter each time.
 	lastInterval = 25 * time.Millisecond
-	// lookShare bounds the time spent on looking where there are many connections:
-	// it rests at least so many times as long as a look takes.
-	lookShare = 3
+	// A look at all costs much where there are many connections of whatever kind.
+	// While some known to be busy still are, it rests between two of them for at
+	// least this long, and so many times as long as a look takes.
+	lookRest  = 100 * time.Millisecond
+	lookShare = 10
 )
 
 // looker is a Watch, or a test's.
-type looker interface{ Look() (State, error) }
+type looker interface {
+	Look() (State, error)
+	// recheck tells whether one that the last look has found busy still is.
+	recheck() (bool, error)
+}
 
 // wait looks until all is idle twice in a row.
 func wait(ctx context.Context, w looker, o Options) (r Result) {
@@ -109,26 +115,36 @@ func wait(ctx context.Context, w looker, o Options) (r Result) {
 		if r.State, r.Err = w.Look(); r.Err != nil {
 			return r
 		}
-		took := time.Since(looked)
 		r.Looks++
-		next := interval
+		rest := max(lookRest, lookShare*time.Since(looked))
 		if r.Busy > 0 || o.Queues && r.Queued > 0 || o.Closed && r.Idle > 0 {
 			idle = 0
-			interval = min(interval+interval/4, lastInterval)
-		} else {
-			if idle++; idle == 2 {
-				return r
-			}
-			next = firstInterval
+		} else if idle++; idle == 2 {
+			return r
 		}
 		if r.Err = ctx.Err(); r.Err != nil {
 			return r
 		}
-		timer := time.NewTimer(max(next, lookShare*took))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if idle > 0 {
+			pause(ctx, firstInterval)
+			continue
 		}
+		for still := true; still && time.Since(looked) < rest && ctx.Err() == nil; {
+			pause(ctx, interval)
+			interval = min(interval+interval/4, lastInterval)
+			if still, r.Err = w.recheck(); r.Err != nil {
+				return r
+			}
+		}
+	}
+}
+
+// pause waits for a while, or for the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }

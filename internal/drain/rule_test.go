@@ -123,8 +123,11 @@ func TestMemory(t *testing.T) {
 type looks struct {
 	states []State
 	err    error
+	still  bool // what is busy stays so until a look
 	n      int
 }
+
+func (l *looks) recheck() (bool, error) { return l.still, nil }
 
 func (l *looks) Look() (State, error) {
 	s := l.states[min(l.n, len(l.states)-1)]
@@ -143,6 +146,8 @@ func TestWaitLooksTwice(t *testing.T) {
 		states []State
 		err    error
 		queues bool
+		closed bool
+		still  bool
 		looks  int
 		took   time.Duration
 		want   error
@@ -151,15 +156,17 @@ func TestWaitLooksTwice(t *testing.T) {
 		{name: "idle after a look", states: []State{busy, idle}, looks: 3, took: 20 * ms},
 		{name: "not twice in a row", states: []State{idle, busy, idle, idle}, looks: 4, took: 30 * ms},
 		{name: "busy for ever", states: []State{busy}, looks: 43, took: time.Second, want: context.DeadlineExceeded},
+		{name: "busy for ever, rechecked", states: []State{busy}, still: true, looks: 11, took: time.Second, want: context.DeadlineExceeded},
 		{name: "queue", states: []State{{Queued: 1}}, looks: 2, took: 10 * ms},
 		{name: "queue that is waited for", states: []State{{Queued: 1}, {Queued: 1}, {}}, queues: true, looks: 4, took: 32500 * time.Microsecond},
+		{name: "until they are closed", states: []State{idle, {Idle: 1}, {}}, closed: true, looks: 4, took: 32500 * time.Microsecond},
 		{name: "no more to be seen", states: []State{busy}, err: broken, looks: 1, took: 10 * ms, want: broken},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				r := wait(ctx, &looks{states: test.states, err: test.err}, Options{Queues: test.queues})
+				r := wait(ctx, &looks{states: test.states, err: test.err, still: test.still}, Options{Queues: test.queues, Closed: test.closed})
 				if !errors.Is(r.Err, test.want) {
 					t.Errorf("error %v, want %v", r.Err, test.want)
 				}

@@ -15,6 +15,7 @@ type Watch struct {
 	tree  *proctree.Tree
 	known map[uint64]*known // by cookie
 	look  uint32            // number of the look
+	busy  []socket          // found so by the last look, and still so
 }
 
 // known is a socket that was seen before.
@@ -54,7 +55,7 @@ func New(o Options) (*Watch, error) {
 
 // Look tells the state of the connections now. It costs one walk through the kernel's
 // table of connections and, if there are new ones, through the program's descriptors,
-// 1 us each. Errors: kernel.ErrUnsupported if we may not see these.
+// some microseconds each. Errors: kernel.ErrUnsupported if we may not see these.
 func (w *Watch) Look() (State, error) {
 	if len(w.o.Ports) == 0 {
 		return State{}, nil
@@ -109,7 +110,37 @@ func (w *Watch) search(seen []socket) error {
 	return nil
 }
 
+// maxRecheck is how many are looked at one by one. All together they do not cost more
+// than one look at all.
+const maxRecheck = 100
+
+// recheck tells whether one that the last look has found busy still is.
+func (w *Watch) recheck() (bool, error) {
+	still := w.busy[:0]
+	for i, s := range w.busy {
+		if i >= maxRecheck && len(still) > 0 {
+			still = append(still, s)
+			continue
+		}
+		again, ok, err := w.diag.one(s)
+		if err != nil {
+			return false, err
+		}
+		if !ok || again.inode == 0 {
+			continue
+		}
+		k := w.known[s.cookie]
+		k.learn(again.conn)
+		if k.busy(again.conn, w.o.Quiet) {
+			still = append(still, s)
+		}
+	}
+	w.busy = still
+	return len(still) > 0, nil
+}
+
 func (w *Watch) judge(seen []socket) (state State) {
+	w.busy = w.busy[:0]
 	for _, s := range seen {
 		k := w.known[s.cookie]
 		switch {
@@ -122,6 +153,7 @@ func (w *Watch) judge(seen []socket) (state State) {
 		k.learn(s.conn)
 		if k.busy(s.conn, w.o.Quiet) {
 			state.Busy++
+			w.busy = append(w.busy, s)
 		} else {
 			state.Idle++
 		}

@@ -388,6 +388,26 @@ func BenchmarkLook(b *testing.B) {
 				b.ReportMetric(float64(cpuTime()-begun)/float64(b.N), "cpu-ns/op")
 			})
 		}
+		b.Run(fmt.Sprintf("connections=%d/recheck", n), func(b *testing.B) {
+			w, err := New(s.options())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer w.Close()
+			c := dial(b, s)
+			defer c.Close()
+			send(b, c, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+			for state := (State{}); state.Busy != 1; {
+				if state, err = w.Look(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if still, err := w.recheck(); err != nil || !still {
+					b.Fatal(still, err)
+				}
+			}
+		})
 		s.kill()
 	}
 }
@@ -410,6 +430,41 @@ func TestRequests(t *testing.T) {
 				t.Errorf("%s, families %v: %+v, %v; want 3 connections", address, families, state, err)
 			}
 		}
+	}
+}
+
+// What is looked at one by one is the same as in a look at all.
+func TestRecheck(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
+		s := serve(t, helper("server"), address)
+		w, err := New(s.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		c, other := dial(t, s), dial(t, s)
+		send(t, c, "GET /300 HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, other, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+		eventually(t, "two busy", func() bool {
+			state, err := w.Look()
+			return err == nil && state.Busy == 2
+		})
+		recheck := func(want int) func() bool {
+			return func() bool {
+				still, err := w.recheck()
+				if err != nil || still != (len(w.busy) > 0) {
+					t.Fatalf("%s: %t, %v; %d busy", address, still, err, len(w.busy))
+				}
+				return len(w.busy) == want
+			}
+		}
+		if !recheck(2)() {
+			t.Errorf("%s: %d busy, want 2", address, len(w.busy))
+		}
+		readAnswer(t, c)
+		eventually(t, "one busy", recheck(1))
+		s.kill()
+		eventually(t, "none busy", recheck(0))
 	}
 }
 

@@ -27,8 +27,9 @@ type Target struct {
 	Limit time.Duration
 }
 
-// defaultLimit is ten times the longest that it has been seen to take: longer than
-// that takes a thread that sleeps uninterruptibly, as on a disk or in vfork.
+// defaultLimit is far above the 0.2 to 2 ms that it takes. Longer than that takes a
+// thread that sleeps uninterruptibly, as on a disk or in vfork, or a machine that has
+// no time for it.
 const defaultLimit = 50 * time.Millisecond
 
 // Process is a process for good, whoever gets its number next.

@@ -37,7 +37,7 @@ func group(t testing.TB) *os.File {
 	if dir == "" {
 		t.Skip("needs cgroup v2, mounted at /sys/fs/cgroup")
 	}
-	dir, err := os.MkdirTemp(dir, "pace-test-")
+	dir, err := os.MkdirTemp(dir, "pace-test-") //nolint:usetesting // a cgroup
 	if err != nil {
 		t.Skipf("needs the right to make a cgroup (root): %v", err)
 	}

@@ -275,6 +275,19 @@ func (c *Client) Drop(names ...string) error {
 	return about("drop", "entries", c.call(kindDrop, nil, func(b []byte) []byte { return putStrings(b, names) }))
 }
 
+// Note is Keep of one entry without a file, or Drop if note is nil, that does not
+// wait: what has been asked for by the time a daemon dies is done, in its order, and
+// before what it asks for later. Errors: ErrLost, and nothing that comes later.
+func (c *Client) Note(name string, note []byte) error {
+	if note == nil {
+		_, err := c.ask(kindDrop, nil, func(b []byte) []byte { return putStrings(b, []string{name}) })
+		return about("drop", name, err)
+	}
+	b, files := putNamed(nil, nil, []Named{{Name: name, Note: note}})
+	_, err := c.ask(kindKeep, files, func(head []byte) []byte { return append(head, b...) })
+	return about("keep", name, err)
+}
+
 // Forget drops a process that is gone; one that is not known counts as forgotten.
 // Errors: ErrAlive.
 func (c *Client) Forget(key string) error {

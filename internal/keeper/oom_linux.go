@@ -2,7 +2,7 @@ package keeper
 
 import (
 	"bytes"
-	"os"
+	"errors"
 	"strconv"
 	"time"
 
@@ -13,17 +13,25 @@ import (
 // died of a SIGKILL that we had not sent. The kernel counts its victims, by cgroup
 // and for the machine, but does not say who they were.
 type oomWatch struct {
-	count uint64 // of the machine
-	read  time.Time
+	vmstat int    // the kernel's figures of the machine; none if they are not to be had
+	buf    []byte // takes all of them
+	count  uint64 // of the machine
+	read   time.Time
 }
 
-// oomRefresh bounds how often starting a process reads the machine's counter, which
-// takes up to 0.1 ms.
+// oomRefresh bounds how often starting a process reads the machine's counter.
 const oomRefresh = time.Second
 
+// vmstatBytes is more than /proc/vmstat has. The kernel makes its figures up for each
+// read, so there are to be few, of a file that stays open: a restart waits for them.
+const vmstatBytes = 16 << 10
+
 func newOOMWatch() oomWatch {
-	w := oomWatch{read: time.Now()}
-	w.count, _ = machineOOMs()
+	w := oomWatch{vmstat: none, buf: make([]byte, vmstatBytes), read: time.Now()}
+	if fd, err := unix.Open("/proc/vmstat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		w.vmstat = fd // as long as the keeper lives
+	}
+	w.count, _ = w.machine()
 	return w
 }
 
@@ -52,7 +60,7 @@ func (w *oomWatch) killed(cgroup int, before uint64) bool {
 
 // grown reads the machine's counter anew.
 func (w *oomWatch) grown() bool {
-	count, ok := machineOOMs()
+	count, ok := w.machine()
 	if !ok {
 		return false
 	}
@@ -61,13 +69,23 @@ func (w *oomWatch) grown() bool {
 	return more
 }
 
-// machineOOMs reads the counter of the whole machine (4.13).
-func machineOOMs() (count uint64, ok bool) {
-	data, err := os.ReadFile("/proc/vmstat")
-	if err != nil {
+// machine reads the counter of the whole machine (4.13). The kernel gives a page of
+// whole lines for each read.
+func (w *oomWatch) machine() (count uint64, ok bool) {
+	if w.vmstat == none {
 		return 0, false
 	}
-	return field(data, "oom_kill")
+	for n := 0; n < len(w.buf); {
+		m, err := unix.Pread(w.vmstat, w.buf[n:], int64(n))
+		if m <= 0 && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		n += max(m, 0)
+		if count, ok = field(w.buf[:n], "oom_kill"); ok {
+			return count, true
+		}
+	}
+	return 0, false
 }
 
 // cgroupOOMs reads the counter of a cgroup and those below it (4.13).
@@ -88,11 +106,12 @@ func cgroupOOMs(dir int) (count uint64, ok bool) {
 // field finds a number in lines of "name number".
 func field(data []byte, name string) (n uint64, ok bool) {
 	for line := range bytes.Lines(data) {
-		key, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte{' '})
-		if string(key) == name {
-			n, err := strconv.ParseUint(string(value), 10, 64)
-			return n, err == nil
+		value, found := bytes.CutPrefix(line, []byte(name))
+		if !found || len(value) == 0 || value[0] != ' ' {
+			continue
 		}
+		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64)
+		return n, err == nil
 	}
 	return 0, false
 }

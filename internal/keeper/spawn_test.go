@@ -302,10 +302,11 @@ func TestExitTellsOfTheOOMKiller(t *testing.T) {
 	if e := exits(t, c, "hog"); !e.Status.Signaled() || !e.OOM {
 		t.Errorf("got %+v, want killed for memory", e)
 	}
-	before, _ := machineOOMs()
+	watch := newOOMWatch()
+	before := watch.count
 	spawn(t, c, shell("killed", "kill -9 $$"))
 	e := exits(t, c, "killed")
-	if after, _ := machineOOMs(); e.OOM && after == before { // else there was another victim
+	if after, _ := watch.machine(); e.OOM && after == before { // else there was another victim
 		t.Errorf("got %+v, want not for memory", e)
 	}
 }

@@ -12,62 +12,94 @@ import (
 // endBytes is how much of a pipe's content is read to find its last newline.
 const endBytes = 4096
 
+// endRoom is what is left at the end of a file to look for the last line that fits.
+const endRoom = 64 << 10
+
 // look passes on bytes that have to be looked at. They stay in the pipe until
-// they are in the files.
-func (l *loop) look(s *stream) (int, outcome) {
+// they are in the files. It reports whether it has turned the file, whose next
+// line did not fit.
+func (l *loop) look(s *stream) (n int, what outcome, turned bool) {
 	if l.block == nil {
 		if err := l.openScratch(); err != nil {
 			l.pump.log("read %s: %v", s.name, err)
-			return 0, empty
+			return 0, empty, false
 		}
 	}
-	if n, what, ok := l.lookAtEnd(s); ok {
-		return n, what
+	n, what, cut, ok := l.lookAtEnd(s)
+	if !ok {
+		n, what, cut = l.lookAtAll(s)
 	}
-	n, what := l.copyAhead(s, len(l.block))
+	if cut && len(s.targets) == 1 {
+		// Not in the next round, after a rest: there is more to come than fits.
+		if f := s.targets[0].file; f.faults.err == nil && f.moments.moved.IsZero() && !f.lineOpen() {
+			l.turn(f)
+			turned = true
+		}
+	}
+	return n, what, turned
+}
+
+// lookAtAll passes on what has to be known byte by byte; cut says that a file has
+// taken less than there was.
+func (l *loop) lookAtAll(s *stream) (n int, what outcome, cut bool) {
+	n, what = l.copyAhead(s, len(l.block))
 	if what != more {
-		return 0, what
+		return 0, what, false
 	}
 	b := l.block[:n]
 	l.readScratch(b)
 	b = l.portion(s, b)
 	if len(b) == 0 {
-		return 0, partial
+		return 0, partial, false
 	}
 	for i := range s.targets {
 		if t := &s.targets[i]; t.faults.err == nil {
-			b = b[:l.fit(t, b)]
+			n := l.fit(t, b)
+			cut = cut || n < len(b)
+			b = b[:n]
 		}
 	}
 	s.partial, s.stuck = false, false
-	return l.pass(s, b)
+	n, what = l.pass(s, b)
+	return n, what, cut
 }
 
-// lookAtEnd passes on whole lines where nothing but their end has to be known. Not
-// ok: it has done nothing, and the bytes have to be looked at one and all.
-func (l *loop) lookAtEnd(s *stream) (n int, what outcome, ok bool) {
+// lookAtEnd passes on whole lines where nothing but their end has to be known; cut
+// says that the file has no room for the next one. Not ok: it has done nothing,
+// and the bytes have to be looked at one and all.
+func (l *loop) lookAtEnd(s *stream) (n int, what outcome, cut, ok bool) {
 	t := &s.targets[0]
 	if len(s.targets) > 1 || t.time || t.skip || !t.splice || t.faults.err != nil {
-		return 0, more, false
+		return 0, more, false, false
 	}
-	n, what = l.copyAhead(s, hotPipeBytes)
+	most := hotPipeBytes
+	if room := t.room(l.now); room < hotPipeBytes {
+		if room <= 0 {
+			return 0, more, false, false
+		}
+		most = int(room) + 1 // to see whether there is more
+	}
+	n, what = l.copyAhead(s, most)
 	if what != more {
-		return 0, what, true
+		return 0, what, false, true
 	}
 	end := l.block[:min(n, endBytes)]
 	l.drainScratch(n - len(end))
 	l.readScratch(end)
+	if n == most && most < hotPipeBytes {
+		cut, n, end = true, n-1, end[:len(end)-1]
+	}
 	n -= len(end) - bytes.LastIndexByte(end, '\n') - 1
-	if end = end[:bytes.LastIndexByte(end, '\n')+1]; len(end) == 0 || int64(n) > t.room(l.now) {
-		return 0, more, false
+	if end = end[:bytes.LastIndexByte(end, '\n')+1]; len(end) == 0 {
+		return 0, more, false, false
 	}
 	s.partial, s.stuck = false, false
 	l.own(t.file, s)
 	if !l.commit(s, t, n, nil) {
-		return 0, more, false
+		return 0, more, false, false
 	}
 	l.passed(s, false)
-	return n, more, true
+	return n, more, cut, true
 }
 
 // copyAhead copies what is in the pipe to the scratch pipe, without taking it out.

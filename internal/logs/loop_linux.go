@@ -23,6 +23,8 @@ const (
 
 	maxRest     = 2 * time.Millisecond // how long output may wait while more of it comes
 	minRest     = 50 * time.Microsecond
+	fullEnough  = 0.8                   // of a pipe, after which a flood's next rest is shorter
+	tooEmpty    = 0.5                   // and longer
 	waitTick    = 50 * time.Millisecond // while streams wait for each other
 	slowTick    = time.Second
 	coolAfter   = 10 * time.Second // a pipe that was not busy for so long shrinks again
@@ -47,7 +49,7 @@ type loop struct {
 	hot      hotPipes
 	bulk     bulk
 	compress compressor
-	flood    bool // the last round had a large burst
+	flood    flood
 	ended    bool
 }
 
@@ -67,6 +69,12 @@ type queues struct {
 	waiting []*stream // wait for the end of another one's line
 	touched []*file   // since the last notification
 	faulty  []*file   // cannot be written
+}
+
+// flood is what the loop knows of large bursts.
+type flood struct {
+	bursts int           // that the last round had
+	rest   time.Duration // after such a round
 }
 
 // hotPipes are the pipes that were enlarged.
@@ -186,9 +194,11 @@ func (l *loop) enqueue(s *stream) {
 // character by character is not worth a look at each.
 func (l *loop) round() (fill float64, pause bool) {
 	list := l.ready
-	l.ready, l.flood = l.spare[:0], false
+	l.ready, l.flood.bursts = l.spare[:0], 0
 	settle := func(s *stream, n int, what outcome) {
-		l.flood = l.flood || n >= largeBytes
+		if n >= largeBytes {
+			l.flood.bursts++
+		}
 		fill = max(fill, float64(n)/float64(s.capacity))
 		pause = pause || what == partial
 		l.settle(s, n, what)
@@ -245,11 +255,13 @@ func (l *loop) settle(s *stream, n int, what outcome) {
 // rest waits until the fullest pipe should be filled by a third, judging by what
 // came in the time since the round before.
 func (l *loop) rest(fill float64, pause bool, passed time.Duration) {
-	if l.ended || l.flood || !pause && (len(l.ready) == 0 || fill == 0) {
+	if l.ended || l.flood.bursts == 0 && !pause && (len(l.ready) == 0 || fill == 0) {
 		return
 	}
 	rest := maxRest
-	if want := float64(passed) * 0.3 / fill; fill > 0 && want < float64(rest) {
+	if l.flood.bursts > 0 {
+		rest = l.flood.adapt(fill)
+	} else if want := float64(passed) * 0.3 / fill; fill > 0 && want < float64(rest) {
 		rest = time.Duration(want)
 	}
 	if rest < minRest {
@@ -258,6 +270,25 @@ func (l *loop) rest(fill float64, pause bool, passed time.Duration) {
 	fds := []unix.PollFd{{Fd: int32(l.wake), Events: unix.POLLIN}}
 	ts := unix.NsecToTimespec(int64(rest))
 	_, _ = unix.Ppoll(fds, &ts, nil) // a signal may cut it short
+}
+
+// adapt returns how long to rest after a round with large bursts, so that the next
+// one finds the pipe well filled and its writer not yet waiting. Without a rest
+// the loop would spin on the pipe's lock, which the writer holds while it copies,
+// to get a few pages at a time. How fast the writer is cannot be told once it has
+// waited for room, so the rest follows the fill by steps. A loop that several
+// busy writers do not let come to an end does not rest.
+func (f *flood) adapt(fill float64) time.Duration {
+	switch {
+	case fill > fullEnough:
+		f.rest = f.rest * 3 / 4
+	case fill < tooEmpty:
+		f.rest = min(f.rest*5/4, maxRest)
+	}
+	if f.rest < minRest && (f.bursts == 1 || fill < tooEmpty) {
+		f.rest = minRest
+	}
+	return f.rest
 }
 
 // heat enlarges the pipe of a stream whose writer fills it.

@@ -13,10 +13,11 @@ import (
 // Pump moves what processes print into their log files. One goroutine does that
 // for all streams; a second one runs while old files are compressed.
 type Pump struct {
-	log  func(format string, a ...any)
-	wake *os.File // eventfd that interrupts the loop
-	work sync.WaitGroup
-	stop chan struct{} // closed first: the compressor gives up
+	log   func(format string, a ...any)
+	wake  *os.File // eventfd that interrupts the loop
+	epoll int      // the loop's, open until closed is set
+	work  sync.WaitGroup
+	stop  chan struct{} // closed first: the compressor gives up
 
 	mu     sync.Mutex // guards calls, closed
 	calls  []func(*loop)
@@ -49,13 +50,14 @@ func New(o Options) (*Pump, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start log pump: %w", errors.Join(err, unix.Close(fd)))
 	}
-	p.wake = os.NewFile(uintptr(fd), "eventfd")
+	p.wake, p.epoll = os.NewFile(uintptr(fd), "eventfd"), l.epoll
 	p.work.Go(l.run)
 	return p, nil
 }
 
 // Add starts to read a stream. Its files are opened before anything is read: an
-// error names the one that cannot be. The pipe is closed then.
+// error names the one that cannot be. The pipe is closed then. Add does not wait
+// for the loop, as the start of a process waits for Add.
 // Errors: ErrClosed, *fs.PathError and errno values of the file system.
 func (p *Pump) Add(spec StreamSpec) (*Stream, error) {
 	s, err := newStream(spec)
@@ -67,18 +69,15 @@ func (p *Pump) Add(spec StreamSpec) (*Stream, error) {
 		if f.Path == os.DevNull {
 			continue
 		}
-		opened, err := openFile(f)
-		if err != nil {
-			s.close()
-			for _, f := range files {
-				f.close()
-			}
-			return nil, err
+		var opened *file
+		if opened, err = openFile(f); err != nil {
+			break
 		}
 		files = append(files, opened)
 	}
-	var attached error
-	err = p.do(func(l *loop) { attached = l.attach(s, files) })
+	if err == nil {
+		err = p.attach(s, files)
+	}
 	if err != nil {
 		s.close()
 		for _, f := range files {
@@ -86,10 +85,24 @@ func (p *Pump) Add(spec StreamSpec) (*Stream, error) {
 		}
 		return nil, err
 	}
-	if attached != nil {
-		return nil, fmt.Errorf("read %s: %w", spec.Name, attached)
-	}
 	return &Stream{pump: p, stream: s}, nil
+}
+
+// attach has the loop read a stream. What the kernel says of the pipe before the
+// loop knows it is not lost: its first look needs no event.
+func (p *Pump) attach(s *stream, files []*file) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(s.fd)}
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
+		return fmt.Errorf("read %s: watch pipe: %w", s.name, err)
+	}
+	p.calls = append(p.calls, func(l *loop) { l.attach(s, files) })
+	p.interrupt()
+	return nil
 }
 
 // Close stops reading the stream and closes our end of its pipe. What is still in

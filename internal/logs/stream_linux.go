@@ -102,16 +102,8 @@ func (s *stream) full() bool {
 	return err == nil && n == 0
 }
 
-// attach starts to read a stream whose files have been opened.
-func (l *loop) attach(s *stream, files []*file) error {
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(s.fd)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
-		for _, f := range files {
-			f.close()
-		}
-		s.close()
-		return fmt.Errorf("watch pipe: %w", err)
-	}
+// attach starts to read a stream that is watched and whose files have been opened.
+func (l *loop) attach(s *stream, files []*file) {
 	l.streams[s.fd] = s
 	for _, opened := range files {
 		f := l.share(opened)
@@ -129,7 +121,6 @@ func (l *loop) attach(s *stream, files []*file) error {
 		s.targets = append(s.targets, target{file: f, time: opened.time})
 	}
 	l.enqueue(s)
-	return nil
 }
 
 // share returns the loop's file for one that was just opened: the one that is in
@@ -208,30 +199,37 @@ func (l *loop) move(s *stream) (int, outcome) {
 		live++
 		simple = simple && !t.time && !t.skip && t.splice && len(t.users) == 1
 	}
-	switch {
-	case live == 0:
+	if live == 0 {
 		return l.discard(s)
-	case simple:
-		if limit := l.straight(s, s.targets[0].file); limit > 0 {
-			l.own(s.targets[0].file, s)
-			b := burst{stream: s, file: s.targets[0].file, limit: limit}
-			if s.large {
-				l.bulk.bursts = append(l.bulk.bursts, b)
-				return 0, deferred
-			}
-			b.splice()
-			return l.spliced(&b)
-		}
 	}
 	total := 0
 	for range 4 {
-		n, what := l.look(s)
+		if simple {
+			if limit := l.straight(s, s.targets[0].file); limit > 0 {
+				n, what := l.unseen(s, limit)
+				return total + n, what
+			}
+		}
+		n, what, turned := l.look(s)
 		total += n
-		if what != more || n < blockBytes/4 {
+		if what != more || n < blockBytes/4 && !turned {
 			return total, what
 		}
 	}
 	return total, more
+}
+
+// unseen passes on up to limit bytes to the stream's only file, now or together
+// with the other large bursts of the round.
+func (l *loop) unseen(s *stream, limit int) (int, outcome) {
+	b := burst{stream: s, file: s.targets[0].file, limit: limit}
+	l.own(b.file, s)
+	if s.large {
+		l.bulk.bursts = append(l.bulk.bursts, b)
+		return 0, deferred
+	}
+	b.splice()
+	return l.spliced(&b)
 }
 
 // prepare makes sure that s may write to the file now; anything but more is the
@@ -285,11 +283,12 @@ func (l *loop) held(f *file) bool {
 	return l.now.Sub(since) < heldFor
 }
 
-// straight returns how many bytes may go into the file unseen, 0 for none.
+// straight returns how many bytes may go into the file unseen, 0 for none: what
+// leaves enough room for the end of a line.
 func (l *loop) straight(s *stream, f *file) int {
 	room := f.room(l.now)
-	if room >= int64(s.capacity) {
-		return int(min(room, spliceBytes))
+	if room > endRoom {
+		return int(min(room-endRoom, spliceBytes))
 	}
 	waiting, err := unix.IoctlGetInt(s.fd, unix.TIOCINQ)
 	if err != nil || waiting == 0 || int64(waiting) > room {

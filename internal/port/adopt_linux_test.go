@@ -1,6 +1,7 @@
 package port
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -28,12 +29,20 @@ func ownSocket(t testing.TB, port int, reusePort bool) *os.File {
 	return f
 }
 
-// freePort is one that a program under test can have.
+// freePort is one that a program under test can have, at any address. It is not one
+// of those that the kernel gives to clients, who might take it meanwhile.
 func freePort(t testing.TB) int {
 	t.Helper()
-	f := ownSocket(t, 0, false)
-	defer f.Close()
-	return portIn(t, f)
+	for range 100 {
+		port := 20000 + rand.IntN(10000)
+		fd, err := bindTCP(&unix.SockaddrInet6{Port: port}, false, false)
+		if err == nil {
+			_ = unix.Close(fd)
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
 }
 
 // freshSocket is what a program has before it binds.
@@ -294,18 +303,4 @@ func TestAdoptRefuses(t *testing.T) {
 	if plain.Managed(a) {
 		t.Error("a socket pair is managed")
 	}
-}
-
-func portIn(t testing.TB, f *os.File) int {
-	t.Helper()
-	fd, err := duplicateOf(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return portOf(sa)
 }

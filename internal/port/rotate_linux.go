@@ -247,11 +247,14 @@ func (s *Set) discard(g *Group, l *lane) {
 		g.dispatch.Want(l.number, false)
 		g.publish()
 	}
-	waiting, _, _ := queue(l.fd) // for the counter only
+	waiting, _, _ := queue(l.fd) // to be told only
 	if listening(l.fd) {
 		errs = append(errs, os.NewSyscallError("shutdown", unix.Shutdown(l.fd, unix.SHUT_RD)))
 	}
 	if g.dispatch == nil {
+		if waiting > 0 {
+			s.o.Log("%d connections to %s waited for processes that are gone, and are lost", waiting, g.addr)
+		}
 		g.forgetPlace(l.number)
 		if len(g.lanes) > 0 {
 			errs = append(errs, g.steer(g.lanes[0].fd), s.keepGroup(g))

@@ -69,7 +69,12 @@ func (r *reload) replaceTogether(ctx context.Context, spec *app.Spec) (err error
 		}
 	}
 	next = nil
-	return r.replaceAll(ctx, others, spec)
+	for _, sl := range others {
+		if err := r.replace(ctx, sl, spec, nil, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // overlaps reports whether a process of spec can serve beside this one.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -206,5 +207,17 @@ func addLoopback(t *testing.T, a netip.Addr) {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&request)))
 	if errno != 0 {
 		t.Fatalf("add %v: %v", a, errno)
+	}
+	// The kernel takes a moment to find that nobody else has the address.
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := unix.Bind(fd, &unix.SockaddrInet6{Addr: a.As16()})
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("bind to %v: %v", a, err)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
