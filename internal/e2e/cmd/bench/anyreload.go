@@ -31,7 +31,10 @@ func measureAnyReload(ctx context.Context, b *bench) error {
 		{b.node("server.js"), 0},
 	} {
 		list = append(list, study{name: c.name, atMost: 2 * time.Minute, measure: func(ctx context.Context) error {
-			return b.with(ctx, c.server, workers, nil, func(a *app) error { return b.reloadUntil(ctx, a, c.name, c.clients) })
+			// Patience: under this load an interpreter may need a while to begin.
+			return b.with(ctx, c.server, workers, []string{"--listen-timeout", "20s"}, func(a *app) error {
+				return b.reloadUntil(ctx, a, c.name, c.clients)
+			})
 		}})
 	}
 	return b.studies(ctx, list)

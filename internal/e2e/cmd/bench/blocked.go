@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,10 +11,16 @@ import (
 )
 
 const (
-	busyFor = 3 * time.Second // how long one of two copies computes
+	busyFor = 3050 * time.Millisecond // how long one of two copies computes: 610 requests at 200/s
 	tooLate = 100 * time.Millisecond
-	// busyRequests is how many requests are made at the higher rate, at least.
+	// busyRequests is how many requests are due while a copy is busy, at least.
 	busyRequests = 1800
+	busyBlocks   = 3
+	// apart is the time between two blocks in which a copy that was out of rotation
+	// is surely back: one of two is busy, and the other is there. soon is one in
+	// which it may not be, and the only one left is the next to be busy.
+	apart = 1500 * time.Millisecond
+	soon  = 300 * time.Millisecond
 )
 
 func measureBlocked(ctx context.Context, b *bench) error {
@@ -58,29 +65,34 @@ func (b *bench) blockedApp(ctx context.Context, name string, s server, balance s
 	})
 }
 
-// blocked makes requests at two rates while one copy after the other is kept busy.
-// Each request has a connection of its own and begins when it is due, however long
-// the others take.
+// blocked makes requests at two rates while one copy or the other is kept busy. Each
+// request has a connection of its own and begins when it is due, however long the
+// others take.
 func (b *bench) blocked(ctx context.Context, name, addr string, ours bool) error {
-	for _, rate := range []int{20, 200} {
-		blocks := 1
-		if rate == 200 {
-			blocks = int(busyRequests / (float64(rate) * busyFor.Seconds()))
+	for _, c := range []struct {
+		rate, blocks int
+		gap          time.Duration
+	}{{20, 1, apart}, {200, busyBlocks, apart}, {200, busyBlocks, soon}} {
+		if c.gap == soon && !ours {
+			break
 		}
 		stalls := watchStalls(ctx)
-		r, err := underBlocks(ctx, addr, rate, blocks)
+		r, err := underBlocks(ctx, addr, c.rate, c.blocks, c.gap)
 		stalled := stalls()
 		if err != nil {
 			return err
 		}
 		late := r.Over(tooLate) + r.Failed
-		what := fmt.Sprintf("%s, %d/s: p50 %s, p99 %s, max %s ms", name, rate,
+		what := fmt.Sprintf("%s, %d/s: p50 %s, p99 %s, max %s ms", name, c.rate,
 			figure(ms(r.Quantile(0.5))), figure(ms(r.Quantile(0.99))), figure(ms(r.Quantile(1))))
 		measured := fmt.Sprintf("%d of %d late", late, r.Requests)
-		if ours {
-			b.table.row(what, measured, "0", late == 0 && (rate < 200 || r.Requests >= busyRequests))
-		} else {
+		switch {
+		case !ours:
 			b.table.info(what, measured)
+		case c.gap == soon:
+			b.table.info(fmt.Sprintf("  the next block %s ms after: max %s ms", figure(ms(soon)), figure(ms(r.Quantile(1)))), measured)
+		default:
+			b.table.row(what, measured, "0", late == 0 && (c.rate < 200 || r.Requests >= busyRequests))
 		}
 		if r.Failed > 0 {
 			b.table.say("      %s", r)
@@ -111,27 +123,59 @@ func watchStalls(ctx context.Context) (most func() time.Duration) {
 	}
 }
 
-// underBlocks is what the others see while one request after the other makes a copy
-// compute. Between two of them is a moment in which both are free.
-func underBlocks(ctx context.Context, addr string, rate, blocks int) (load.Result, error) {
+// underBlocks is what the others see of one request after the other that makes a copy
+// compute: those that were due meanwhile. The gap is how long both are free between two.
+func underBlocks(ctx context.Context, addr string, rate, blocks int, gap time.Duration) (load.Result, error) {
 	during, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var r load.Result
+	var mu sync.Mutex // guards made
+	var made []load.Request
 	var wg sync.WaitGroup
-	wg.Go(func() { r = load.Run(during, load.Config{Addr: addr, Rate: float64(rate)}) })
+	wg.Go(func() {
+		load.Run(during, load.Config{Addr: addr, Rate: float64(rate), Each: func(q load.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			made = append(made, q)
+		}})
+	})
+	var spans []span
 	// Not at a moment in which another request is due: what a copy accepts in one go
 	// with the request that blocks it, nobody can save.
 	err := pause(ctx, 327*time.Millisecond)
 	for n := 0; n < blocks && err == nil; n++ {
+		begun := time.Now()
 		path := fmt.Sprintf("/timer?ms=%d", busyFor.Milliseconds())
 		busy := load.Run(ctx, load.Config{Addr: addr, Path: path, Clients: 1, Requests: 1, Timeout: 4 * busyFor})
+		spans = append(spans, span{begun, time.Now()})
 		if busy.Failed > 0 {
 			err = fmt.Errorf("the request that keeps a copy busy: %s", busy)
 		} else {
-			err = pause(ctx, 300*time.Millisecond)
+			err = pause(ctx, gap)
 		}
 	}
 	cancel()
 	wg.Wait()
-	return r, err
+	return within(made, spans), err
+}
+
+// span is a time in which a copy was busy.
+type span struct{ begun, end time.Time }
+
+// within is the result of the requests that were due in one of the spans.
+func within(made []load.Request, spans []span) load.Result {
+	r := load.Result{Errors: map[string]int{}}
+	for _, q := range made {
+		if !slices.ContainsFunc(spans, func(s span) bool { return !q.Begun.Before(s.begun) && q.Begun.Before(s.end) }) {
+			continue
+		}
+		r.Requests++
+		if q.Err != nil {
+			r.Failed++
+			r.Errors[load.Kind(q.Err)]++
+			continue
+		}
+		r.Latencies = append(r.Latencies, q.Took)
+	}
+	slices.Sort(r.Latencies)
+	return r
 }
