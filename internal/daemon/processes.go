@@ -1,0 +1,173 @@
+package daemon
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"paceline/internal/keeper"
+	"paceline/internal/nodeipc"
+	"paceline/internal/supervisor"
+)
+
+// process is one running process and what belongs to it.
+type process struct {
+	supervisor.Launch
+	key     string
+	files   files
+	sink    func(supervisor.Fact)
+	cluster *cluster        // what it shares with the app's others; nil if nothing
+	worker  *nodeipc.Worker // our end of its channel; nil if it has none
+	cgroup  string          // the folder of its own cgroup; "" if it has none
+
+	pid        int           // with startTicks, 0 until it has started
+	startTicks uint64        // tells it from a later process of the same number
+	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
+	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
+	ended      chan struct{} // closed when it has ended
+	exitTold   chan struct{} // closed when the supervisor knows of its exit
+
+	noted atomic.Pointer[[]string] // what is special about it, for people
+}
+
+// note adds to what is special about the process.
+func (p *process) note(text string) {
+	for {
+		before := p.noted.Load()
+		var notes []string
+		if before != nil {
+			notes = slices.Clone(*before)
+		}
+		if slices.Contains(notes, text) {
+			return
+		}
+		notes = append(notes, text)
+		if p.noted.CompareAndSwap(before, &notes) {
+			return
+		}
+	}
+}
+
+func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *process {
+	p := &process{
+		Launch: l, key: keyOf(l.Ref), files: filesOf(h.home, l.Spec, l.ID), sink: sink,
+		stderrDone: make(chan struct{}), exitTold: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if p.files.err == "" && p.files.both == "" {
+		close(p.stderrDone)
+	}
+	return p
+}
+
+// add makes a process known, with what it shares with the others of its app.
+func (h *host) add(p *process) (err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	before := h.clusters[p.Spec.Name] != nil || h.kept.has(clusterPrefix+p.Spec.Name)
+	if before || isClusterNode(p.Spec) || len(p.Spec.Sockets) > 0 {
+		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
+			return err
+		}
+	}
+	h.processes[p.key] = p
+	return nil
+}
+
+// share returns what the process shares with the others of its app, from the first
+// time that it is wanted.
+func (h *host) share(p *process) (_ *cluster, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.processes[p.key] != p {
+		return nil, supervisor.ErrNoProcess
+	}
+	if p.cluster == nil {
+		p.cluster, err = h.clusterOf(p.Spec)
+	}
+	return p.cluster, err
+}
+
+// sharedBy returns what the process shares, nil if nothing.
+func (h *host) sharedBy(p *process) *cluster {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return p.cluster
+}
+
+// remove forgets a process and closes our end of its channel.
+func (h *host) remove(p *process) {
+	h.mu.Lock()
+	delete(h.processes, p.key)
+	if h.leaders[p.pid] == p {
+		delete(h.leaders, p.pid)
+	}
+	h.mu.Unlock()
+	h.hangUp(p)
+}
+
+func (h *host) find(key string) *process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.processes[key]
+}
+
+// track has a process sampled, for the first time at once.
+func (h *host) track(p *process, ran keeper.Process) {
+	h.mu.Lock()
+	p.pid, p.startTicks = ran.PID, ran.StartTicks
+	h.leaders[ran.PID] = p
+	h.mu.Unlock()
+	h.stats.Track(p.ID, ran.PID, ran.StartTicks)
+	select {
+	case h.fresh <- struct{}{}:
+	default: // it will see this one, too
+	}
+}
+
+// count returns how many processes there are.
+func (h *host) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.processes)
+}
+
+// all returns the processes that have been started.
+func (h *host) all() (list []*process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.processes {
+		if p.pid != 0 {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// succeeded reports whether a later process of the instance is there already.
+func (h *host) succeeded(p *process) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, other := range h.processes {
+		if other.ID == p.ID && other.Gen > p.Gen {
+			return true
+		}
+	}
+	return false
+}
+
+// startsUnderWay returns what is closed when the next start has been answered, nil
+// if there is none.
+func (h *host) startsUnderWay() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.starting == 0 {
+		return nil
+	}
+	return h.answered
+}
+
+// leader returns the process of ours with this pid.
+func (h *host) leader(pid int) *process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leaders[pid]
+}
