@@ -27,9 +27,9 @@ func Probe() error {
 		switch {
 		case err == nil:
 		case errors.Is(err, unix.EPERM):
-			return fmt.Errorf("copies of a program cannot share a port here: %w (a container may need CAP_SYS_PTRACE or another seccomp profile)", err)
+			return fmt.Errorf("%w (a container may need CAP_SYS_PTRACE or another seccomp profile)", err)
 		default:
-			return fmt.Errorf("copies of a program cannot share a port here: %w", err)
+			return err
 		}
 	}
 	return nil

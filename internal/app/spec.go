@@ -100,6 +100,13 @@ type Spec struct {
 	LogKeep     int   `json:"log_keep,omitempty"`
 }
 
+// NodeWorkers reports whether the app's processes are workers of Node's cluster
+// module: those ask their primary to listen for them. A Node program that is handed
+// its sockets is none, as a worker cannot listen on a descriptor of its own.
+func (s *Spec) NodeWorkers() bool {
+	return s.Mode == Cluster && s.Runtime == RuntimeNode && s.Wrapper == "" && len(s.Sockets) == 0
+}
+
 // Defaults returns a Spec with every default that is not its zero value:
 // PM2 7's, where it has one.
 func Defaults() Spec {

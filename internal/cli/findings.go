@@ -124,7 +124,7 @@ func (f *facts) judgeStop(found adder) {
 // which is on its own: Paceline is the primary of Node's cluster workers, lets
 // them disconnect, and has their answers say `Connection: close`.
 func (f *facts) drained() bool {
-	return f.spec.Runtime == app.RuntimeNode && f.spec.Mode == app.Cluster
+	return f.spec.NodeWorkers()
 }
 
 // judgeLoad judges by what clients saw.

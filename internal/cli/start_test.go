@@ -59,7 +59,7 @@ func TestStartSendsTheSpec(t *testing.T) {
 		{"start -i -1 run.sh", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 7 }},
 		{"--instances=2 start run.sh", func(s *app.Spec) { s.Mode, s.Instances = app.Cluster, 2 }},
 		{"start run.sh -i 2 --balance none", func(s *app.Spec) { s.Instances, s.Balance = 2, app.None }},
-		{"start run.sh -i 2 -x", func(s *app.Spec) { s.Instances = 2 }},
+		{"start run.sh -i 2 -x", func(s *app.Spec) { s.Instances, s.Balance = 2, app.None }},
 		{"start run.sh -i 2 --balance ip-hash", func(s *app.Spec) { s.Mode, s.Instances, s.Balance = app.Cluster, 2, app.IPHash }},
 		{
 			"start run.sh --socket web=:8080 --socket ./x.sock",

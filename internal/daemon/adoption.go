@@ -61,6 +61,18 @@ func (a *adoption) trapName(s *app.Spec) (string, error) {
 	return "", nil
 }
 
+// unshared says that several instances of an app that began as one, on its own,
+// cannot listen where the first does; "" if they can.
+func (a *adoption) unshared(s *app.Spec) string {
+	if !adopts(s) || s.Instances < 2 {
+		return ""
+	}
+	if err := a.ready(); err != nil {
+		return fmt.Sprintf("copies of %s cannot share a port here, and each has to listen elsewhere: %v", s.Name, err)
+	}
+	return ""
+}
+
 // ready returns nil if there is a trap whose calls are answered.
 func (a *adoption) ready() error {
 	a.mu.Lock()

@@ -251,7 +251,13 @@ func (d *daemon) scale(r *http.Request) (any, error) {
 		return nil, err
 	}
 	list, err := d.supervisor.Scale(r.Context(), q.App, n)
-	return d.reply(list, err)
+	answer, err := d.reply(list, err)
+	if spec := d.specs()[q.App]; spec != nil && err == nil {
+		if text := d.host.adoption.unshared(spec); text != "" {
+			answer.Warnings = append(answer.Warnings, text)
+		}
+	}
+	return answer, err
 }
 
 // reply makes the answer to a command: what it acted on, and what it did before

@@ -29,9 +29,7 @@ func hasChannel(s *app.Spec) bool {
 
 // isClusterNode reports whether the app's processes are workers of Node's
 // cluster module with Paceline as their primary.
-func isClusterNode(s *app.Spec) bool {
-	return s.Mode == app.Cluster && s.Runtime == app.RuntimeNode && s.Wrapper == ""
-}
+func isClusterNode(s *app.Spec) bool { return s.NodeWorkers() }
 
 // environ is the environment of one process: the app's own, and what tells the
 // process which instance it is and what it is given.

@@ -299,6 +299,9 @@ func (h *host) exited(e keeper.Exit) {
 	}
 	exit := app.ExitOf(e.Status)
 	exit.OOM, exit.At = e.OOM, e.At
+	if c != nil && exit.Code > 0 { // now: it is forgotten when nothing is left of the process
+		exit.Error = c.refusal(p)
+	}
 	go func() { // gone waits for exitTold, so that the two stay in order
 		defer close(p.exitTold)
 		if e.Left == 0 && e.Status.Signal() != syscall.SIGKILL { // nobody has last words then
@@ -310,9 +313,6 @@ func (h *host) exited(e keeper.Exit) {
 			}
 		}
 		exit.Stderr = h.lastLines(p)
-		if c != nil && exit.Code > 0 {
-			exit.Error = c.refusal(p)
-		}
 		p.sink(supervisor.Exited{Exit: exit, Left: e.Left})
 	}()
 }

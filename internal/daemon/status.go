@@ -21,7 +21,7 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 	h.mu.Lock()
 	c := h.clusters[s.Name]
 	h.mu.Unlock()
-	if c != nil && s.Mode == app.Cluster {
+	if c != nil && (s.Mode == app.Cluster || len(spec.Sockets) > 0 && spec.Instances > 1) {
 		s.Balance, s.Mechanism, s.BalanceReason = c.dealing()
 	}
 	if s.PID != 0 {

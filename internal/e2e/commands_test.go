@@ -95,10 +95,11 @@ func instances(ts *testscript.TestScript) []sandbox.Instance {
 	return list
 }
 
-// http [-n N] [-t TIMEOUT] PORT[/PATH]: asks on connections of its own and
-// prints the answers. With "!", at least one must fail.
+// http [-n N] [-t TIMEOUT] [-from ADDRESS] PORT[/PATH]: asks on connections of its
+// own and prints the answers. With "!", at least one must fail.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	n, timeout := 1, patience
+	var from net.Addr
 	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
 		var err error
 		switch args[0] {
@@ -106,14 +107,16 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			n, err = strconv.Atoi(args[1])
 		case "-t":
 			timeout, err = time.ParseDuration(args[1])
+		case "-from":
+			from = &net.TCPAddr{IP: net.ParseIP(args[1])}
 		default:
 			ts.Fatalf("http: unknown option %s", args[0])
 		}
 		ts.Check(err)
 		args = args[2:]
 	}
-	need(ts, args, 1, "http [-n N] [-t TIMEOUT] PORT[/PATH]")
-	transport := &http.Transport{DisableKeepAlives: true}
+	need(ts, args, 1, "http [-n N] [-t TIMEOUT] [-from ADDRESS] PORT[/PATH]")
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{LocalAddr: from}).DialContext}
 	where := args[0]
 	url := "http://127.0.0.1:" + where
 	if strings.HasPrefix(where, "/") { // a unix socket
@@ -153,10 +156,11 @@ type running struct {
 	result chan load.Result
 }
 
-// load start NAME PORT[/PATH] new|keep, and later: load stop NAME.
-// Stopping prints how many requests were made and fails if one of them failed.
+// load start NAME PORT[/PATH] new|keep, and later: load stop NAME [KIND].
+// Stopping prints how many requests were made and fails if one of them failed, or if
+// one failed in that way: "connection refused".
 func cmdLoad(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, args, 2, "load start NAME PORT[/PATH] new|keep | load stop NAME")
+	need(ts, args, 2, "load start NAME PORT[/PATH] new|keep | load stop NAME [KIND]")
 	s := stateOf(ts)
 	switch args[0] {
 	case "start":
@@ -193,7 +197,11 @@ func cmdLoad(ts *testscript.TestScript, neg bool, args []string) {
 		result := <-r.result
 		fmt.Fprintln(ts.Stdout(), result)
 		ts.Logf("load %s: %v", args[1], result)
-		if neg == (result.Failed == 0) {
+		failed := result.Failed
+		if len(args) > 2 {
+			failed = result.Errors[args[2]]
+		}
+		if neg == (failed == 0) {
 			ts.Fatalf("load %s: %v", args[1], result)
 		}
 	default:
@@ -279,9 +287,9 @@ func cmdKillDaemon(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Logf("next daemon after %v", time.Since(begun))
 }
 
-// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | listen PORT | refused PORT
+// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | answer PORT PATTERN | listen PORT | refused PORT
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, args, 2, "waitfor file|gone|restarts|status|listen|refused ...")
+	need(ts, args, 2, "waitfor file|gone|restarts|status|list|answer|listen|refused ...")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	last := ""
@@ -329,6 +337,31 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 				}
 			}
 			return false
+		})
+	case "list":
+		pattern, err := regexp.Compile("(?m)" + args[1])
+		ts.Check(err)
+		poll(func() bool {
+			out, err := pace(ts, "list")
+			ts.Check(err)
+			last = string(out)
+			return pattern.Match(out)
+		})
+	case "answer":
+		need(ts, args, 3, "waitfor answer PORT PATTERN")
+		pattern, err := regexp.Compile("(?m)" + args[2])
+		ts.Check(err)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+		poll(func() bool {
+			response, err := client.Get("http://127.0.0.1:" + args[1])
+			if err != nil {
+				last = err.Error()
+				return false
+			}
+			defer response.Body.Close()
+			body, err := io.ReadAll(response.Body)
+			last = string(body)
+			return err == nil && pattern.Match(body)
 		})
 	case "listen", "refused":
 		poll(func() bool {

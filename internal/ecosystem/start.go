@@ -302,6 +302,9 @@ func (s *start) mode() {
 	if o.ForkMode && spec.Instances > 1 && spec.Balance != "" && spec.Balance != app.None {
 		s.warn("--balance %s: with -x each instance is on its own, so there is nothing to deal", spec.Balance)
 	}
+	if o.ForkMode && spec.Instances > 1 {
+		spec.Balance = app.None
+	}
 	if spec.Wrapper != "" {
 		if spec.WaitReady {
 			s.warn("%s runs the program as its own child, so its 'ready' message does not arrive; %s",

@@ -68,9 +68,7 @@ func policyOf(s *app.Spec) policy {
 
 // isWorker reports whether the app's processes are workers of Node's cluster
 // module, which say when they are up and share what they listen on.
-func isWorker(s *app.Spec) bool {
-	return s.Mode == app.Cluster && s.Runtime == app.RuntimeNode && s.Wrapper == ""
-}
+func isWorker(s *app.Spec) bool { return s.NodeWorkers() }
 
 // killWait is how long SIGKILL may take until the process is given up.
 func (p policy) killWait() time.Duration { return max(p.killTimeout, killPatience) }

@@ -47,6 +47,8 @@ func programs() map[string]program {
 		"launch":   launch,
 		"startup":  startup,
 		"calls":    calls,
+		"given":    given,
+		"denied":   denied,
 	}
 }
 
