@@ -205,19 +205,35 @@ func (s *Server) listen(c *call, key string, sock *socket) error {
 	if err != nil {
 		return err
 	}
-	ctl := conn.Control(func(fd uintptr) { err = s.setFD(c, int(fd)) })
+	ctl := conn.Control(func(fd uintptr) { err = s.setFD(c, sock, int(fd)) })
 	return errors.Join(ctl, err)
 }
 
-// setFD puts a socket in the place of the one that a call is about.
-func (s *Server) setFD(c *call, fd int) error {
+// setFD puts a socket in the place of sock, which a call is about.
+func (s *Server) setFD(c *call, sock *socket, fd int) error {
 	its := int(int32(c.Args[0]))
 	closeOnExec := closesOnExec(c.TID, its)
+	watches := epollWatches(c.pid, its, inodeOf(sock.fd))
 	err := kernel.SetFD(s.fd, c.ID, fd, its, closeOnExec)
 	if errors.Is(err, unix.ENOENT) {
 		c.decided = false // if its caller lives, it has to be done once more
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := watchAgain(c.TID, its, sock.fd, fd, watches); err != nil {
+		s.o.Log("process %d watches its socket before it listens, and may not hear of connections: %v", c.pid, err)
+	}
+	return nil
+}
+
+// inodeOf identifies a socket; 0 if that cannot be told.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0
+	}
+	return st.Ino
 }
 
 // listening is asked first for a shutdown, which some servers do at the end of each

@@ -25,7 +25,7 @@ func (s *Server) replaceMPTCP(c *call, sock *socket) error {
 	if err != nil {
 		return fmt.Errorf("duplicate TCP socket: %w", err)
 	}
-	if err := s.setFD(c, raw); err != nil {
+	if err := s.setFD(c, sock, raw); err != nil {
 		return errors.Join(fmt.Errorf("give it a TCP socket: %w", err), f.Close())
 	}
 	old := sock.file

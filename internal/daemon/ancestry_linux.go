@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 
@@ -61,25 +60,6 @@ func parentOf(pid int) int {
 		return 0
 	}
 	return parent
-}
-
-// localAddr returns what a TCP socket is bound to.
-func localAddr(f *os.File) (netip.AddrPort, error) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
-	}
-	var sa unix.Sockaddr
-	if ctl := conn.Control(func(fd uintptr) { sa, err = unix.Getsockname(int(fd)) }); ctl != nil {
-		err = ctl
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
-	}
-	return netip.AddrPort{}, fmt.Errorf("getsockname: %w", err)
 }
 
 // holdsSocket reports whether a process, or one that descends from it, has the

@@ -13,12 +13,8 @@ import (
 type given struct {
 	channel int      // the descriptor of its Node channel
 	worker  uint64   // its number as a worker of Node's cluster module
-	sockets []string // from descriptor 3 on
+	sockets []string // from descriptor 3 on: SD_LISTEN_FDS_START, see sd_listen_fds(3)
 }
-
-// firstSocket is where a process looks for the sockets it is handed:
-// SD_LISTEN_FDS_START, see sd_listen_fds(3).
-const firstSocket = 3
 
 // hasChannel reports whether the app's processes get a Node IPC channel: node
 // itself does, and a program that was told to speak on it. A wrapper such as

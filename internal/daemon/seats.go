@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
@@ -74,11 +76,7 @@ func (c *cluster) bind(p *process, b adopt.Bind) error {
 		err := c.set.Bind(b.File, to, scope, b.V6Only)
 		return c.inUse(port.Address{Network: "tcp", Host: to.Addr().String(), Port: int(to.Port())}, err)
 	}
-	loopback := c.remap(to, b.V6Only)
-	if err := c.set.Bind(b.File, loopback, 0, b.V6Only); err != nil {
-		return err
-	}
-	return c.remapped(to, b.File)
+	return c.bindElsewhere(b.File, to, b.V6Only)
 }
 
 // adopt makes the socket of a program that listens part of its app's port, and
@@ -205,28 +203,27 @@ func unscoped(a netip.AddrPort) (netip.AddrPort, uint32) {
 	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port()), uint32(scope)
 }
 
-// remap returns the throw-away address that stands for one of a program's.
-func (c *cluster) remap(a netip.AddrPort, v6only bool) netip.AddrPort {
+// bindElsewhere binds a program's socket to the throw-away address that stands for
+// one of its own, the same for each of its processes.
+func (c *cluster) bindElsewhere(f *os.File, a netip.AddrPort, v6only bool) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if to, ok := c.remaps[a]; ok {
-		return to
+	to, known := c.remaps[a]
+	c.mu.Unlock()
+	if known {
+		return c.set.Bind(f, to, 0, v6only)
 	}
-	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
-	switch {
-	case a.Addr().Is4():
-	case v6only:
-		loopback = netip.IPv6Loopback()
-	default:
-		loopback = netip.AddrFrom16(loopback.As16())
+	// A port that was free just now, as a rule is so still: Bind says if it is not. It
+	// has to have a number, or the set takes it for the program's own affair.
+	const tries = 8
+	var err error
+	for range tries {
+		if to, err = freeAddress(loopbackFor(a.Addr(), v6only)); err != nil {
+			return err
+		}
+		if err = c.set.Bind(f, to, 0, v6only); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
 	}
-	return netip.AddrPortFrom(loopback, 0)
-}
-
-// remapped remembers which port the kernel has chosen for an address, for the
-// next process.
-func (c *cluster) remapped(a netip.AddrPort, f *os.File) error {
-	to, err := localAddr(f)
 	if err != nil {
 		return err
 	}
@@ -234,6 +231,28 @@ func (c *cluster) remapped(a netip.AddrPort, f *os.File) error {
 	defer c.mu.Unlock()
 	c.remaps[a] = to
 	return nil
+}
+
+// loopbackFor returns the loopback address for a socket of an address's family.
+func loopbackFor(a netip.Addr, v6only bool) netip.Addr {
+	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	switch {
+	case a.Is4():
+		return loopback
+	case v6only:
+		return netip.IPv6Loopback()
+	}
+	return netip.AddrFrom16(loopback.As16())
+}
+
+// freeAddress returns a port at an address that nobody has.
+func freeAddress(at netip.Addr) (netip.AddrPort, error) {
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(at.Unmap(), 0)))
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:errcheck // it is one
+	return netip.AddrPortFrom(at, port), l.Close()
 }
 
 // handSockets opens the app's sockets for a process that is handed them.

@@ -39,7 +39,7 @@ func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
 	if note := h.adoption.note(spec); note != "" {
 		notes = append(notes, note)
 	}
-	if spec.Wrapper != "" && spec.Runtime == app.RuntimeNode && s.Mode == app.Cluster {
+	if spec.Wrapper != "" && s.Mode == app.Cluster {
 		notes = append(notes, fmt.Sprintf(
 			"%s keeps Node's channel to itself, so that cluster.isWorker is false; what it listens on is shared all the same", spec.Wrapper))
 	}

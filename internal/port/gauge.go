@@ -142,12 +142,13 @@ type decision struct {
 // says that the connection for the slot that is trying has not come yet.
 func judge(slots []*gauge, pending bool, now time.Time) decision {
 	d := decision{try: -1}
-	var healthy, busyTrying bool
+	var healthy, busyTrying, inRotation bool
 	desperate := true
 	for _, q := range slots {
 		d.waiting = d.waiting || q.depth > 0
 		busyTrying = busyTrying || q.standing == trying
 		if q.standing == in {
+			inRotation = true
 			healthy = healthy || q.doubt.IsZero() && !q.stuck(now)
 			desperate = desperate && q.stuck(now) && now.Sub(q.stalled) >= despair
 		}
@@ -156,6 +157,8 @@ func judge(slots []*gauge, pending bool, now time.Time) decision {
 	if desperate {
 		return d.allIn(slots, now)
 	}
+	// With nobody left that accepts, one that rests may be the one that does by now.
+	helpless := inRotation && !healthy && d.waiting
 	for i, q := range slots {
 		stuck := healthy && q.stuck(now) // else nobody is there to take its queue
 		switch {
@@ -171,7 +174,7 @@ func judge(slots []*gauge, pending bool, now time.Time) decision {
 			d.cancel = d.cancel || pending
 		case stuck: // a straggler: its handshake had begun before
 			d.flush = append(d.flush, i)
-		case q.standing == resting && !now.Before(q.until) && q.depth == 0 && !busyTrying:
+		case q.standing == resting && (helpless || !now.Before(q.until)) && q.depth == 0 && !busyTrying:
 			q.standing, q.taken, busyTrying = trying, false, true
 			d.try = i
 			q.until = now.Add(suspicion)

@@ -196,7 +196,7 @@ func TestNeverNobody(t *testing.T) {
 	b.want("one stuck", in, resting, in)
 	b.depths = []int{1, 0, 1}
 	b.step(3)
-	b.want("all stuck", in, resting, in)
+	b.want("all stuck", in, trying, in)
 	b.step(ticks(despair))
 	b.want("all stuck for long", in, in, in)
 	if b.flushed[0]+b.flushed[2] != 0 {

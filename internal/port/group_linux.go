@@ -27,6 +27,7 @@ type Group struct {
 	dispatch *dispatch.Dealer // nil: the current lane serves all slots
 	lanes    []*lane          // by number
 	rotation []int            // the lanes' numbers as published last
+	changed  time.Time        // when that was
 
 	// Of a group without dispatch: the lane that gets connections and, if programs'
 	// own sockets can replace each other, the lanes as the kernel counts them: see
@@ -292,7 +293,7 @@ func (g *Group) publish() {
 		}
 	}
 	if !slices.Equal(deal, g.rotation) {
-		g.rotation = deal
+		g.rotation, g.changed = deal, time.Now()
 		g.dispatch.Deal(deal)
 		if g.dispatch.Hashes() {
 			places := make([]place, len(deal))

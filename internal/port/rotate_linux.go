@@ -78,6 +78,7 @@ func (s *Set) flush(g *Group, l *lane) {
 	if slices.Contains(g.rotation, l.number) || now.Before(l.again) {
 		return
 	}
+	s.letHandshakesEnd(g)
 	waiting, limit, err := queue(l.fd)
 	if err == nil && waiting == 0 {
 		return
@@ -97,6 +98,27 @@ func (s *Set) flush(g *Group, l *lane) {
 	if l.frozen == nil {
 		l.frozen = err
 		s.o.Log("move %d connections from slot %d of %s to others: %v", waiting, l.slot(), g.addr, err)
+	}
+}
+
+// handshake is how long a lane goes on listening after it has left the rotation. A
+// handshake that ends in the very moment in which its socket stops is lost: the kernel
+// has found the socket listening, and then no more. On the loopback interface one
+// takes some microseconds; over a network the moment is as short, but seldom met.
+const handshake = time.Millisecond
+
+// letHandshakesEnd waits until those that began before the last change of the
+// rotation are over.
+func (s *Set) letHandshakesEnd(g *Group) {
+	left := handshake - time.Since(g.changed)
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.quit:
 	}
 }
 

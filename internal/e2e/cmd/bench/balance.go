@@ -29,14 +29,14 @@ func measureBalance(ctx context.Context, b *bench) error {
 		for _, balance := range []string{"shared", "round-robin"} {
 			name := fmt.Sprintf("%s, pace %s", s.name, balance)
 			list = append(list, study{name: name, measure: func(ctx context.Context) error {
-				return b.with(ctx, s, spreadCopies, []string{"--balance", balance}, func(a *app) error {
+				return b.settled(ctx, s, balance, func(a *app) error {
 					return b.spread(ctx, name, a.port.Addr(), balance == "round-robin")
 				})
 			}})
 		}
 		name := s.name + ", pace ip-hash"
 		list = append(list, study{name: name, measure: func(ctx context.Context) error {
-			return b.with(ctx, s, spreadCopies, []string{"--balance", "ip-hash"}, func(a *app) error {
+			return b.settled(ctx, s, "ip-hash", func(a *app) error {
 				return b.sticky(ctx, name, a.port.Addr())
 			})
 		}})
@@ -47,6 +47,19 @@ func measureBalance(ctx context.Context, b *bench) error {
 		})
 	}})
 	return b.studies(ctx, list)
+}
+
+// settled runs four copies, and makes some requests in peace: the first ones, which
+// come all at once to programs that have just begun, can make a copy look stuck, and
+// it takes a connection and a second until it is trusted again.
+func (b *bench) settled(ctx context.Context, s server, balance string, measure func(*app) error) error {
+	return b.with(ctx, s, spreadCopies, []string{"--balance", balance}, func(a *app) error {
+		r := load.Run(ctx, load.Config{Addr: a.port.Addr(), Rate: 50, Requests: 150})
+		if r.Failed > 0 || ctx.Err() != nil {
+			return errors.Join(ctx.Err(), errors.New(r.String()))
+		}
+		return measure(a)
+	})
 }
 
 // goSharers runs the static Go server with its own SO_REUSEPORT.
