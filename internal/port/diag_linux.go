@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,42 +16,48 @@ const (
 	diagRequest = 56 // struct inet_diag_req_v2
 	diagAnswer  = 72 // struct inet_diag_msg
 	synReceived = 3  // TCP_SYN_RECV
+	listens     = 10 // TCP_LISTEN
 )
 
 // handshakes returns the clients whose handshake with a port of ours has begun and
 // is not over. It needs no right, and takes some 0.1 ms on a machine with few
 // connections.
 func handshakes(port int) (map[netip.AddrPort]bool, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
-	}
-	defer func() { _ = unix.Close(fd) }() // nothing is lost with it
 	found := map[netip.AddrPort]bool{}
-	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
-		if err := unix.Sendto(fd, diagQuery(family, port), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-			return nil, os.NewSyscallError("sendto", err)
-		}
-		if err := receiveDiag(fd, found); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
+	return found, dumpDiag(port, synReceived, func(answer []byte) { found[client(answer)] = true })
 }
 
-func diagQuery(family byte, port int) []byte {
+// dumpDiag calls each with every TCP socket that is bound to a port and in a state.
+func dumpDiag(port, state int, each func(answer []byte)) error {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer func() { _ = unix.Close(fd) }() // nothing is lost with it
+	for _, family := range []byte{unix.AF_INET, unix.AF_INET6} {
+		if err := unix.Sendto(fd, diagQuery(family, port, state), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+			return os.NewSyscallError("sendto", err)
+		}
+		if err := receiveDiag(fd, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func diagQuery(family byte, port, state int) []byte {
 	q := make([]byte, unix.SizeofNlMsghdr, unix.SizeofNlMsghdr+diagRequest)
 	binary.NativeEndian.PutUint32(q, uint32(cap(q)))
 	binary.NativeEndian.PutUint16(q[4:], unix.SOCK_DIAG_BY_FAMILY)
 	binary.NativeEndian.PutUint16(q[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	q = append(q, family, unix.IPPROTO_TCP, 0, 0)
-	q = binary.NativeEndian.AppendUint32(q, 1<<synReceived)
+	q = binary.NativeEndian.AppendUint32(q, 1<<state)
 	q = binary.BigEndian.AppendUint16(q, uint16(port))
 	return q[:cap(q)]
 }
 
 // receiveDiag reads the answers to one query.
-func receiveDiag(fd int, found map[netip.AddrPort]bool) error {
+func receiveDiag(fd int, each func(answer []byte)) error {
 	buf := make([]byte, 32<<10) // a dump comes in pieces of 8 to 32 KiB
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
@@ -60,7 +67,7 @@ func receiveDiag(fd int, found map[netip.AddrPort]bool) error {
 		if err != nil {
 			return os.NewSyscallError("recvfrom", err)
 		}
-		done, err := parseDiag(buf[:n], found)
+		done, err := parseDiag(buf[:n], each)
 		if done || err != nil {
 			return err
 		}
@@ -68,7 +75,7 @@ func receiveDiag(fd int, found map[netip.AddrPort]bool) error {
 }
 
 // parseDiag reads one piece, and reports whether it is the last.
-func parseDiag(piece []byte, found map[netip.AddrPort]bool) (done bool, err error) {
+func parseDiag(piece []byte, each func(answer []byte)) (done bool, err error) {
 	for len(piece) >= unix.SizeofNlMsghdr {
 		length := int(binary.NativeEndian.Uint32(piece))
 		if length < unix.SizeofNlMsghdr || length > len(piece) {
@@ -87,7 +94,7 @@ func parseDiag(piece []byte, found map[netip.AddrPort]bool) (done bool, err erro
 			if len(body) < diagAnswer {
 				return false, fmt.Errorf("read sock_diag: an answer of %d bytes", len(body))
 			}
-			found[client(body)] = true
+			each(body)
 		}
 		piece = piece[min((length+3)&^3, len(piece)):]
 	}
@@ -102,4 +109,13 @@ func client(answer []byte) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(answer[24:28])), port)
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(answer[24:40])).Unmap(), port)
+}
+
+// listener reads what a socket is bound to, and its inode.
+func listener(answer []byte) (netip.Addr, string) {
+	inode := strconv.FormatUint(uint64(binary.NativeEndian.Uint32(answer[diagAnswer-4:])), 10)
+	if answer[0] == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(answer[8:12])), inode
+	}
+	return netip.AddrFrom16([16]byte(answer[8:24])), inode
 }

@@ -24,9 +24,8 @@ func WhoHas(a Address) string {
 	case isUDP(a):
 		inodes = inetInodes(a, "udp", func(string) bool { return true })
 	default:
-		const listen = "0A"
-		inodes = inetInodes(a, "tcp", func(state string) bool { return state == listen })
-		if len(inodes) == 0 { // bound, and perhaps never to listen
+		var err error
+		if inodes, err = listenerInodes(a); err != nil || len(inodes) == 0 { // a connection's own end, say
 			inodes = inetInodes(a, "tcp", func(string) bool { return true })
 		}
 	}
@@ -42,6 +41,19 @@ func WhoHas(a Address) string {
 		name = strings.TrimSpace(string(comm))
 	}
 	return fmt.Sprintf("%s (pid %d)", name, pid)
+}
+
+// listenerInodes returns the sockets that listen on what a asks for. A program waits
+// in its bind call meanwhile, and /proc/net/tcp takes seconds where there are a
+// hundred thousand connections.
+func listenerInodes(a Address) (map[string]bool, error) {
+	asked, _ := netip.ParseAddr(a.Host) // not valid: any
+	found := map[string]bool{}
+	return found, dumpDiag(a.Port, listens, func(answer []byte) {
+		if bound, inode := listener(answer); overlap(bound, asked) {
+			found[inode] = true
+		}
+	})
 }
 
 // inetInodes returns the sockets that are bound to what a asks for.
