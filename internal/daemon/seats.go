@@ -251,7 +251,7 @@ func freeAddress(at netip.Addr) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	port := l.Addr().(*net.TCPAddr).AddrPort().Port() //nolint:errcheck // it is one
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
 	return netip.AddrPortFrom(at, port), l.Close()
 }
 
