@@ -26,6 +26,7 @@ import (
 //	-reuseport   shares the port with its like by itself, by SO_REUSEPORT
 //	-wait 300ms  each answer takes so long
 //	-graceful    at SIGINT and SIGTERM it finishes what it has begun; else it has no handler
+//	-goodbye     with -graceful: its answers end their connections for a second before
 //	-tally DIR   counts its connections in DIR/PID, see Tally
 func web(c Call) int {
 	flags := flag.NewFlagSet("web", flag.ContinueOnError)
@@ -33,18 +34,19 @@ func web(c Call) int {
 	reuseport := flags.Bool("reuseport", false, "set SO_REUSEPORT")
 	delay := flags.Duration("wait", 0, "how long an answer takes")
 	graceful := flags.Bool("graceful", false, "finish requests at a signal")
+	goodbye := flags.Bool("goodbye", false, "end kept connections by an answer")
 	tally := flags.String("tally", "", "folder to count connections in")
 	if err := flags.Parse(c.Args); err != nil {
 		return 2
 	}
-	if err := serveWeb(*reuseport, *graceful, *delay, *tally); err != nil {
+	if err := serveWeb(*reuseport, *graceful, *goodbye, *delay, *tally); err != nil {
 		c.complain("%v", err)
 		return 1
 	}
 	return 0
 }
 
-func serveWeb(reuseport, graceful bool, delay time.Duration, tally string) error {
+func serveWeb(reuseport, graceful, goodbye bool, delay time.Duration, tally string) error {
 	pid := os.Getpid()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -57,7 +59,13 @@ func serveWeb(reuseport, graceful bool, delay time.Duration, tally string) error
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprintf(w, "process %d %s\n", pid, host) //nolint:errcheck // the client may have left
 	})
-	s := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	var leaving atomic.Bool
+	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		mux.ServeHTTP(w, r)
+	})}
 	if tally != "" {
 		count, err := counters(filepath.Join(tally, strconv.Itoa(pid)))
 		if err != nil {
@@ -90,6 +98,10 @@ func serveWeb(reuseport, graceful bool, delay time.Duration, tally string) error
 		defer stop()
 		go func() {
 			<-ctx.Done()
+			if goodbye {
+				leaving.Store(true)
+				wait(time.Second)
+			}
 			done <- s.Shutdown(context.WithoutCancel(ctx))
 		}()
 	}
