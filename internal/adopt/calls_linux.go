@@ -248,6 +248,22 @@ func listening(c *call) bool {
 	return err == nil && v == 1
 }
 
+// named is asked first for a bind: whether it may be one to an address with a port,
+// which is all that concerns us. Clients bind to port 0, and a Go program does so twice
+// as it starts. Who changes the address afterwards has bound past us, no more.
+func named(c *call) bool {
+	length := int(int32(c.Args[2]))
+	if length < sizeInet || length > sizeStorage {
+		return false
+	}
+	b := make([]byte, min(length, sizeInet6))
+	if readMemory(c.TID, c.Args[1], b) != nil {
+		return true // what is wrong is found out later
+	}
+	to, _, ok := address(b)
+	return ok && to.Port() != 0
+}
+
 // shut is shutdown(fd, how).
 func (s *Server) shut(c *call, key string, sock *socket) error {
 	if how := int32(c.Args[1]); how != unix.SHUT_RD && how != unix.SHUT_RDWR {

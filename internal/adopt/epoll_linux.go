@@ -43,7 +43,7 @@ func epollWatches(pid, fd int, inode uint64) (list []watched) {
 		if err != nil {
 			continue
 		}
-		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, epoll))
+		info, err := readFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, epoll))
 		if err != nil {
 			continue
 		}

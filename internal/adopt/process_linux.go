@@ -18,8 +18,36 @@ type status struct {
 	caps uint64 // effective capabilities
 }
 
+// readFile reads a file of /proc. A program waits for it as it starts, and package os
+// would have its poller look at each.
+func readFile(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	buffer := make([]byte, 4096)
+	n := 0
+	for {
+		if n == len(buffer) {
+			buffer = append(buffer, make([]byte, len(buffer))...)
+		}
+		m, err := unix.Read(fd, buffer[n:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m == 0 {
+			return buffer[:n], nil
+		}
+		n += m
+	}
+}
+
 func readStatus(tid int) (st status) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tid))
+	text, err := readFile(fmt.Sprintf("/proc/%d/status", tid))
 	if err != nil {
 		return status{}
 	}
@@ -51,7 +79,7 @@ func mayBindLow(tid int) bool {
 // firstFreePort is the lowest port that everybody may bind.
 func firstFreePort() int {
 	const before411 = 1024
-	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	text, err := readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	if err != nil {
 		return before411
 	}
@@ -64,7 +92,7 @@ func firstFreePort() int {
 
 // closesOnExec reports whether a descriptor of a thread has the close-on-exec flag.
 func closesOnExec(tid, fd int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
+	text, err := readFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
 	if err != nil {
 		return false
 	}

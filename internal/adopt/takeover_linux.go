@@ -3,7 +3,6 @@ package adopt
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -134,7 +133,7 @@ func (s *Server) waiting() (list []request) {
 // waitingCall tells in which of the calls that we stop a thread waits. None of them
 // ever waits for anything but an answer.
 func waitingCall(tid int) (request, bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", tid))
+	text, err := readFile(fmt.Sprintf("/proc/%d/syscall", tid))
 	if err != nil || bytes.HasPrefix(text, []byte("running")) {
 		return request{}, false
 	}

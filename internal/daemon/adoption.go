@@ -95,7 +95,7 @@ func (a *adoption) ready() error {
 	}
 	a.server, err = adopt.New(adopt.Options{
 		Notify: a.trap.Notify, Handler: a, Saved: a.saved,
-		Save: func(note []byte) error { return a.h.keeper.Note(callsName, note) },
+		Save: func(note []byte) error { return a.h.keeper.Note(keeper.Named{Name: callsName, Note: note}) },
 		Log:  func(format string, args ...any) { a.h.log.Warn(fmt.Sprintf(format, args...)) },
 	})
 	a.err = errors.Join(err, a.trap.Notify.Close())

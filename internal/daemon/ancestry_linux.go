@@ -1,11 +1,9 @@
 package daemon
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +29,7 @@ func (h *host) ancestorOf(pid int) *process {
 		if p := h.leader(at); p != nil {
 			return p
 		}
-		at = parentOf(at)
+		at = proctree.Parent(at)
 	}
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
@@ -41,25 +39,6 @@ func (h *host) ancestorOf(pid int) *process {
 		return h.find(key)
 	}
 	return nil
-}
-
-// parentOf returns a process's parent, 0 if it is gone.
-func parentOf(pid int) int {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// 1234 (name, which may hold anything) S 1 ...
-	_, rest, found := bytes.Cut(stat[bytes.LastIndexByte(stat, ')')+1:], []byte(" "))
-	fields := bytes.Fields(rest)
-	if !found || len(fields) < 2 {
-		return 0
-	}
-	parent, err := strconv.Atoi(string(fields[1]))
-	if err != nil {
-		return 0
-	}
-	return parent
 }
 
 // holdsSocket reports whether a process, or one that descends from it, has the

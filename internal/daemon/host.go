@@ -260,7 +260,7 @@ func (h *host) SaveSpec(name string, spec []byte) { h.note(specPrefix+name, spec
 // note does not wait for the keeper, as each restart would; its order with what is
 // asked for next is certain.
 func (h *host) note(name string, note []byte) {
-	if err := h.keeper.Note(name, note); err != nil {
+	if err := h.keeper.Note(keeper.Named{Name: name, Note: note}); err != nil {
 		h.log.Error("keep note", "name", name, "error", err)
 	}
 }

@@ -11,7 +11,7 @@ type portStore struct{ keeper *keeper.Client }
 
 // Keep implements port.Store.
 func (s portStore) Keep(name string, note []byte, f *os.File) error {
-	return s.keeper.Keep(keeper.Named{Name: name, Note: note, File: f})
+	return s.keeper.Note(keeper.Named{Name: name, Note: note, File: f})
 }
 
 // Drop implements port.Store.

@@ -189,8 +189,12 @@ func (h *host) prune(name string) {
 	h.mu.Lock()
 	c := h.clusters[name]
 	h.mu.Unlock()
-	if c != nil {
-		c.set.Prune()
+	if c == nil {
+		return
+	}
+	c.set.Prune()
+	if c.primary != nil {
+		c.primary.Trim()
 	}
 }
 

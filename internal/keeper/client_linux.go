@@ -221,30 +221,37 @@ func (c *Client) ask(what kind, files []*os.File, put func([]byte) []byte) (*cal
 		c.mu.Unlock()
 		return nil, c.lost
 	}
-	c.next++
+	if c.next++; c.next == noReply {
+		c.next++
+	}
 	asked.id = c.next
 	c.waiting[asked.id] = asked
 	c.mu.Unlock()
 
-	b := end(put(begin(nil, what, len(files), asked.id)))
-	err := errTooLong
-	if len(b) <= maxFrame && len(files) <= maxFiles {
-		err = withFDs(files, func(fds []int) error {
-			c.sending.Lock()
-			defer c.sending.Unlock()
-			return c.link.send(b, fds)
-		})
+	if err := c.send(what, files, asked.id, put); err != nil {
+		c.mu.Lock()
+		delete(c.waiting, asked.id)
+		c.mu.Unlock()
+		return nil, err
 	}
-	if err == nil {
-		return asked, nil
+	return asked, nil
+}
+
+// send sends a request.
+func (c *Client) send(what kind, files []*os.File, id uint32, put func([]byte) []byte) error {
+	b := end(put(begin(nil, what, len(files), id)))
+	if len(b) > maxFrame || len(files) > maxFiles {
+		return errTooLong
 	}
-	c.mu.Lock()
-	delete(c.waiting, asked.id)
-	c.mu.Unlock()
+	err := withFDs(files, func(fds []int) error {
+		c.sending.Lock()
+		defer c.sending.Unlock()
+		return c.link.send(b, fds)
+	})
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
-		return nil, ErrLost
+		return ErrLost
 	}
-	return nil, err
+	return err
 }
 
 // call sends a request and waits for the reply.
@@ -275,17 +282,26 @@ func (c *Client) Drop(names ...string) error {
 	return about("drop", "entries", c.call(kindDrop, nil, func(b []byte) []byte { return putStrings(b, names) }))
 }
 
-// Note is Keep of one entry without a file, or Drop if note is nil, that does not
+// Note is Keep of one entry, or Drop if there is neither note nor file, that does not
 // wait: what has been asked for by the time a daemon dies is done, in its order, and
 // before what it asks for later. Errors: ErrLost, and nothing that comes later.
-func (c *Client) Note(name string, note []byte) error {
-	if note == nil {
-		_, err := c.ask(kindDrop, nil, func(b []byte) []byte { return putStrings(b, []string{name}) })
-		return about("drop", name, err)
+func (c *Client) Note(n Named) error {
+	if n.Note == nil && n.File == nil {
+		return about("drop", n.Name, c.tell(kindDrop, nil, func(b []byte) []byte { return putStrings(b, []string{n.Name}) }))
 	}
-	b, files := putNamed(nil, nil, []Named{{Name: name, Note: note}})
-	_, err := c.ask(kindKeep, files, func(head []byte) []byte { return append(head, b...) })
-	return about("keep", name, err)
+	b, files := putNamed(nil, nil, []Named{n})
+	return about("keep", n.Name, c.tell(kindKeep, files, func(head []byte) []byte { return append(head, b...) }))
+}
+
+// tell is ask without a reply.
+func (c *Client) tell(what kind, files []*os.File, put func([]byte) []byte) error {
+	c.mu.Lock()
+	lost := c.lost
+	c.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
+	return c.send(what, files, noReply, put)
 }
 
 // Forget drops a process that is gone; one that is not known counts as forgotten.

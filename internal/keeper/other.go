@@ -44,7 +44,7 @@ func (c *Client) Signal(string, syscall.Signal, Scope) error { return errUnsuppo
 func (c *Client) Keep(...Named) error { return errUnsupported }
 
 // Note fails on this system.
-func (c *Client) Note(string, []byte) error { return errUnsupported }
+func (c *Client) Note(Named) error { return errUnsupported }
 
 // Drop fails on this system.
 func (c *Client) Drop(...string) error { return errUnsupported }

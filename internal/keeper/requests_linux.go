@@ -17,6 +17,10 @@ func (k *keeper) handle(r *request) {
 		return
 	}
 	started, err := k.do(r)
+	if r.id == noReply {
+		k.logError(err)
+		return
+	}
 	b := putError(begin(nil, kindReply, 0, r.id), err)
 	if started != nil {
 		b = putProcess(b, started.told())

@@ -14,8 +14,8 @@ import (
 //
 // in little endian, where length counts what follows it. The descriptors of a
 // frame travel in one SCM_RIGHTS message with its first byte. A request's id comes
-// back in its reply; other frames have id 0. Payloads are sequences of varints
-// and of byte strings with their length in front.
+// back in its reply; one with id 0 gets none, and other frames have id 0. Payloads are
+// sequences of varints and of byte strings with their length in front.
 const (
 	headerSize = 10
 	// maxFrame bounds a frame: arguments and environment of a process are at most
@@ -55,6 +55,9 @@ var (
 	errFrame   = errors.New("malformed frame")
 	errTooLong = fmt.Errorf("longer than %d bytes or with more than %d descriptors", maxFrame, maxFiles)
 )
+
+// noReply is the id of a request whose sender does not wait: it gets no reply.
+const noReply = 0
 
 // frame is one message.
 type frame struct {

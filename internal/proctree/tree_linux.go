@@ -145,6 +145,15 @@ func ThreadState(pid, tid int) (byte, error) {
 	return s.state, nil
 }
 
+// Parent returns the parent of a process, 0 if there is no such process.
+func Parent(pid int) int {
+	s, ok, err := New().stat(procPath(pid, "stat"))
+	if err != nil || !ok {
+		return 0
+	}
+	return s.parent
+}
+
 // Find returns a living process; false if there is none with that number.
 func Find(pid int) (Process, bool) {
 	var buffer [1024]byte

@@ -23,3 +23,6 @@ func ThreadState(int, int) (byte, error) { return 'X', nil }
 
 // Find finds none.
 func Find(int) (Process, bool) { return Process{}, false }
+
+// Parent knows none.
+func Parent(int) int { return 0 }
