@@ -55,6 +55,16 @@ type clusterMemory struct {
 	Reason    string `json:"reason,omitempty"`
 }
 
+// awaitRest returns when the ports of an app that is coming to rest are let go; the
+// caller holds mu, which is free meanwhile.
+func (h *host) awaitRest(name string) {
+	for over := h.resting[name]; over != nil; over = h.resting[name] {
+		h.mu.Unlock()
+		<-over
+		h.mu.Lock()
+	}
+}
+
 // clusterOf returns the app's cluster, made anew or from what an earlier daemon
 // kept. The caller holds mu: two processes of an app must meet in one cluster,
 // and no process may join one that is being let go.
@@ -103,26 +113,29 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 // stays: what connects meanwhile is served by the next.
 func (h *host) rest(name string, wanted []int) {
 	h.mu.Lock()
+	h.awaitRest(name)
 	c := h.clusters[name]
 	if c == nil {
 		h.mu.Unlock()
 		return
 	}
-	running := c
 	for _, p := range h.processes {
 		if p.cluster == c {
-			c = nil
-			break
+			h.mu.Unlock()
+			c.release(wanted)
+			return
 		}
 	}
-	if c != nil {
-		delete(h.clusters, name)
-	}
+	delete(h.clusters, name)
+	over := make(chan struct{})
+	h.resting[name] = over
 	h.mu.Unlock()
-	if c == nil {
-		running.release(wanted)
-		return
-	}
+	defer func() {
+		h.mu.Lock()
+		delete(h.resting, name)
+		h.mu.Unlock()
+		close(over)
+	}()
 	if c.primary != nil {
 		c.primary.Close()
 	}

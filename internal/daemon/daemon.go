@@ -79,7 +79,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		home: o.Home, exe: o.Exe, preload: d.writePreload(), keeper: client, pump: pump,
 		stats: stats.New(stats.Options{}), log: o.Log, ending: ending,
 		kept: inherit(inventory), processes: map[string]*process{}, leaders: map[int]*process{},
-		clusters: map[string]*cluster{}, answered: make(chan struct{}),
+		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
 	}
 	d.host.adoption = &adoption{h: d.host}
 	d.host.openFreezer()

@@ -45,8 +45,9 @@ type host struct {
 	processes map[string]*process
 	leaders   map[int]*process // by pid
 	clusters  map[string]*cluster
-	starting  int           // how many processes the keeper is asked for
-	answered  chan struct{} // closed when it has answered for the next of them
+	resting   map[string]chan struct{} // closed when the app's ports are let go
+	starting  int                      // how many processes the keeper is asked for
+	answered  chan struct{}            // closed when it has answered for the next of them
 }
 
 // spawnTimeout bounds a spawn: exec can hang on a dead network file system, and

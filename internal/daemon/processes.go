@@ -62,6 +62,7 @@ func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *proc
 func (h *host) add(p *process) (err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.awaitRest(p.Spec.Name)
 	before := h.clusters[p.Spec.Name] != nil || h.kept.has(clusterPrefix+p.Spec.Name)
 	if before || isClusterNode(p.Spec) || len(p.Spec.Sockets) > 0 {
 		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
@@ -77,6 +78,7 @@ func (h *host) add(p *process) (err error) {
 func (h *host) share(p *process) (_ *cluster, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.awaitRest(p.Spec.Name)
 	if h.processes[p.key] != p {
 		return nil, supervisor.ErrNoProcess
 	}

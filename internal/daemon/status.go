@@ -22,7 +22,9 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 	c := h.clusters[s.Name]
 	h.mu.Unlock()
 	if c != nil && (s.Mode == app.Cluster || len(spec.Sockets) > 0 && spec.Instances > 1) {
-		s.Balance, s.Mechanism, s.BalanceReason = c.dealing()
+		if policy, mechanism, reason := c.dealing(); mechanism != "" { // else nothing is shared yet
+			s.Balance, s.Mechanism, s.BalanceReason = policy, mechanism, reason
+		}
 	}
 	if s.PID != 0 {
 		s.Notes = h.notes(s, spec)
