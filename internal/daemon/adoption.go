@@ -13,6 +13,7 @@ import (
 	"paceline/internal/adopt"
 	"paceline/internal/app"
 	"paceline/internal/keeper"
+	"paceline/internal/port"
 	"paceline/internal/supervisor"
 )
 
@@ -191,13 +192,16 @@ func (a *adoption) Listen(_ context.Context, l adopt.Listen) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.MPTCP || !c.set.Managed(l.File) {
+	if l.MPTCP {
+		return nil, adopt.ErrPass
+	}
+	replacement, err := c.adopt(p, l.File, l.Backlog)
+	if errors.Is(err, port.ErrForeign) {
 		return nil, adopt.ErrPass
 	}
 	if l.Backlog >= 0 && l.Backlog < app.SmallBacklog {
 		p.note(fmt.Sprintf("%s: it listens on %s with a queue of %d", app.NoteSmallBacklog, addrText(tcpAddr(l.Addr)), l.Backlog))
 	}
-	replacement, err := c.adopt(p, l.File, l.Backlog)
 	if err != nil {
 		c.refuse(l.Key, err)
 		return nil, err

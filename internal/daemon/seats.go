@@ -80,18 +80,15 @@ func (c *cluster) bind(p *process, b adopt.Bind) error {
 }
 
 // adopt makes the socket of a program that listens part of its app's port, and
-// returns what the program has to have in its place; nil: it keeps its own.
+// returns what the program has to have in its place; nil: it keeps its own. Errors:
+// port.ErrForeign if it is none that we have bound.
 func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.File, err error) {
 	is := c.seatOf(p)
-	c.set.Seat(is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index})
-	l, err := c.set.Adopt(f, is.Number, backlog)
+	l, err := c.set.Join(f, is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index}, backlog, !is.Trial)
 	if err != nil {
 		return nil, err
 	}
 	c.opened(l.Group.Mechanism(), l.Group.Reason())
-	if !is.Trial {
-		c.set.Use(is.Number, true)
-	}
 	if l.Replace {
 		return l.File, nil
 	}

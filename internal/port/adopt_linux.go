@@ -35,6 +35,29 @@ func (s *Set) Adopt(f *os.File, seat, backlog int) (l *Listener, err error) {
 	return l, err
 }
 
+// Join is Managed, Seat, Use and Adopt in one, since a program waits for it as it
+// starts. Errors: ErrForeign if the address is not the set's; those of Adopt.
+func (s *Set) Join(f *os.File, seat int, is Seat, backlog int, use bool) (l *Listener, err error) {
+	a, err := addressOfFile(f)
+	if err != nil {
+		return nil, ErrForeign
+	}
+	if e := s.do(func() {
+		if !s.manages(a) {
+			err = ErrForeign
+			return
+		}
+		s.seats[seat] = is
+		if use {
+			s.using[seat] = true
+		}
+		l, err = s.adopt(f, seat, backlog)
+	}); e != nil {
+		err = e
+	}
+	return l, err
+}
+
 // Retire says that the seat's process is gone. It is out of rotation at once. What
 // waits for it goes to the others in rotation, and when there is none, to the
 // first that comes, in whatever seat; until then its sockets stay, so that nobody

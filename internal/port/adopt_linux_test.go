@@ -1,6 +1,7 @@
 package port
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -302,5 +303,38 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 	if plain.Managed(a) {
 		t.Error("a socket pair is managed")
+	}
+}
+
+// Join takes what Bind has bound, in rotation or not, and nothing else.
+func TestJoin(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{})
+	f, port := freshSocket(t), freePort(t)
+	defer f.Close()
+	if err := unix.Bind(int(f.Fd()), &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Join(f, 0, Seat{}, 8, true); !errors.Is(err, ErrForeign) {
+		t.Errorf("a socket bound past us: %v", err)
+	}
+	var last *Group
+	for seat, use := range []bool{true, false} {
+		f := freshSocket(t)
+		defer f.Close()
+		if err := s.Bind(f, at(port), 0, false); err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.Join(f, seat, Seat{Rank: seat}, 8, use)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.File.Close()
+		last = l.Group
+	}
+	needKernel(t, last)
+	dial(t, port, 4)
+	if d := depths(s); len(d) != 2 || d[0] != 4 || d[1] != 0 {
+		t.Errorf("connections wait at the seats: %v, want all at the one in use", d)
 	}
 }

@@ -120,17 +120,22 @@ func bindWith(fd int, to unix.Sockaddr, reusePort bool) error {
 // that Adopt is for it. A socket that was bound to port 0, or past Bind, is its
 // program's own affair.
 func (s *Set) Managed(f *os.File) (is bool) {
-	fd, err := duplicateOf(f)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = unix.Close(fd) }() // the socket lives on in its program
-	a, err := addressOf(fd)
+	a, err := addressOfFile(f)
 	if err != nil {
 		return false
 	}
 	_ = s.do(func() { is = s.manages(a) }) // a closed set manages nothing
 	return is
+}
+
+// addressOfFile returns the address that a program's socket is bound to.
+func addressOfFile(f *os.File) (Address, error) {
+	fd, err := duplicateOf(f)
+	if err != nil {
+		return Address{}, err
+	}
+	defer func() { _ = unix.Close(fd) }() // the socket lives on in its program
+	return addressOf(fd)
 }
 
 // manages reports whether an address, without a backlog, is the set's.

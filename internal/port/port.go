@@ -35,6 +35,10 @@ import (
 // ErrClosed is the error of a call on a closed Set.
 var ErrClosed = errors.New("set of ports is closed")
 
+// ErrForeign is the error of Join for a socket that is bound to an address which is
+// none of the set's.
+var ErrForeign = errors.New("address is not the set's")
+
 // Policy is who gets the next connection.
 type Policy int
 

@@ -54,6 +54,9 @@ func (*Set) Bind(*os.File, netip.AddrPort, uint32, bool) error { return errLinux
 // Managed returns false.
 func (*Set) Managed(*os.File) bool { return false }
 
+// Join returns errors.ErrUnsupported.
+func (*Set) Join(*os.File, int, Seat, int, bool) (*Listener, error) { return nil, errLinux }
+
 // Seat does nothing.
 func (*Set) Seat(int, Seat) {}
 
