@@ -38,7 +38,7 @@ type respawn struct {
 
 const (
 	// settled is how long a daemon has to live to count as working.
-	settled = 2 * time.Second
+	settled = time.Second
 	// firstWait and longestWait bound the wait before a start, which doubles.
 	firstWait   = 100 * time.Millisecond
 	longestWait = 5 * time.Second
