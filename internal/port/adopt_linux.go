@@ -51,7 +51,9 @@ func (s *Set) Join(f *os.File, seat int, is Seat, backlog int, use bool) (l *Lis
 		if use {
 			s.using[seat] = true
 		}
+		s.awaited = true
 		l, err = s.adopt(f, seat, backlog)
+		s.awaited = false
 	}); e != nil {
 		err = e
 	}
@@ -133,7 +135,7 @@ func (s *Set) adopt(f *os.File, seat, backlog int) (_ *Listener, err error) {
 	if err != nil {
 		return nil, wrap(a, err)
 	}
-	s.settle(g)
+	s.after(func() { s.settle(g) })
 	listener, err := g.listener(l)
 	if err != nil {
 		return nil, err

@@ -43,11 +43,13 @@ func (s *Set) rotate(g *Group, l *lane, heal bool) {
 	case !wanted:
 		s.yield(g, l)
 	case nobody: // what has come to the others meanwhile need not wait for them
-		for _, other := range g.lanes {
-			if other != l {
-				s.yield(g, other)
+		s.after(func() {
+			for _, other := range g.lanes {
+				if other != l {
+					s.yield(g, other)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -28,6 +28,8 @@ type Set struct {
 	watcher *watcher
 	own     *Watch // made for this set alone
 	wakes   waking
+	awaited bool     // a program waits for the call under way
+	later   []func() // what is to be done when that is over
 }
 
 // NewSet returns a set, empty or with what an earlier daemon had opened. It starts
@@ -71,12 +73,30 @@ func (s *Set) run() {
 func (s *Set) do(f func()) error {
 	finished := make(chan struct{})
 	select {
-	case s.calls <- func() { f(); close(finished) }:
+	case s.calls <- func() { f(); close(finished); s.catchUp() }:
 		<-finished
 		return nil
 	case <-s.quit:
 		return ErrClosed
 	}
+}
+
+// after does f when the call under way has been answered, if a program waits for it;
+// at once if not.
+func (s *Set) after(f func()) {
+	if s.awaited {
+		s.later = append(s.later, f)
+		return
+	}
+	f()
+}
+
+// catchUp does what a call has left for later.
+func (s *Set) catchUp() {
+	for _, f := range s.later {
+		f()
+	}
+	s.later = nil
 }
 
 // Open returns the slot's place at an address: the first call binds the address
