@@ -200,7 +200,7 @@ func (a *adoption) Listen(_ context.Context, l adopt.Listen) (*os.File, error) {
 		return nil, adopt.ErrPass
 	}
 	if l.Backlog >= 0 && l.Backlog < app.SmallBacklog {
-		p.note(fmt.Sprintf("%s: it listens on %s with a queue of %d", app.NoteSmallBacklog, addrText(tcpAddr(l.Addr)), l.Backlog))
+		a.h.remark(p, fmt.Sprintf("%s: it listens on %s with a queue of %d", app.NoteSmallBacklog, addrText(tcpAddr(l.Addr)), l.Backlog))
 	}
 	if err != nil {
 		c.refuse(l.Key, err)

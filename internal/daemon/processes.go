@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"paceline/internal/keeper"
 	"paceline/internal/nodeipc"
@@ -26,25 +25,26 @@ type process struct {
 	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
 
-	noted atomic.Pointer[[]string] // what is special about it, for people
+	remarks []string // what is special about it, for people; guarded by host.mu
 }
 
-// note adds to what is special about the process.
-func (p *process) note(text string) {
-	for {
-		before := p.noted.Load()
-		var notes []string
-		if before != nil {
-			notes = slices.Clone(*before)
-		}
-		if slices.Contains(notes, text) {
-			return
-		}
-		notes = append(notes, text)
-		if p.noted.CompareAndSwap(before, &notes) {
-			return
-		}
+// remark adds to what is special about a process.
+func (h *host) remark(p *process, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !slices.Contains(p.remarks, text) {
+		p.remarks = append(p.remarks, text)
 	}
+}
+
+// remarksOn returns what is special about the process with a pid.
+func (h *host) remarksOn(pid int) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.leaders[pid]; p != nil {
+		return slices.Clone(p.remarks)
+	}
+	return nil
 }
 
 func (h *host) newProcess(l supervisor.Launch, sink func(supervisor.Fact)) *process {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 
 	"paceline/internal/app"
 	"paceline/internal/logs"
@@ -33,11 +32,7 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 
 // notes says what is special about how a process is run, for people.
 func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
-	if p := h.leader(s.PID); p != nil {
-		if noted := p.noted.Load(); noted != nil {
-			notes = slices.Clone(*noted)
-		}
-	}
+	notes = h.remarksOn(s.PID)
 	if note := h.adoption.note(spec); note != "" {
 		notes = append(notes, note)
 	}
