@@ -43,11 +43,14 @@ type policy struct {
 	listenTimeout time.Duration
 	await         awaited
 	reports       bool // the process says itself when it is online
+	depends       bool // it is started after other apps
+	retries       bool // once errored, it is tried again after app.SlowRetry
+	job           bool // it is run at times, not kept up
 }
 
 func policyOf(s *app.Spec) policy {
 	p := policy{
-		autorestart:   !s.NoAutorestart,
+		autorestart:   !s.NoAutorestart && s.Job == "",
 		maxRestarts:   s.MaxRestarts,
 		minUptime:     time.Duration(s.MinUptime),
 		restartDelay:  time.Duration(s.RestartDelay),
@@ -56,6 +59,9 @@ func policyOf(s *app.Spec) policy {
 		killTimeout:   time.Duration(s.KillTimeout),
 		listenTimeout: time.Duration(s.ListenTimeout),
 		reports:       isWorker(s),
+		depends:       len(s.DependsOn) > 0,
+		retries:       !s.NoRetry,
+		job:           s.Job != "",
 	}
 	switch {
 	case s.WaitReady:

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -14,8 +15,9 @@ type phase uint8
 
 const (
 	stopped   phase = iota // no process, none wanted
-	errored                // no process, given up
+	errored                // no process, given up; the timer, if any, tries again
 	waiting                // no process; the timer starts the next
+	held                   // no process; it is started when the apps are up that it depends on
 	spawning               // a process is being started
 	launching              // it runs but has not reported; the timer is listen_timeout
 	online                 // it runs; until it is ready the timer is listen_timeout
@@ -29,7 +31,7 @@ const (
 
 // phaseNames are all of them, by number.
 var phaseNames = [...]string{
-	"stopped", "errored", "waiting", "spawning", "launching", "online",
+	"stopped", "errored", "waiting", "held", "spawning", "launching", "online",
 	"draining", "stopping", "killing", "clearing", "stuck", "ended",
 }
 
@@ -40,7 +42,7 @@ func (p phase) state() app.State {
 	switch p {
 	case errored, stuck:
 		return app.Errored
-	case waiting:
+	case waiting, held:
 		return app.Waiting
 	case spawning, launching:
 		return app.Launching
@@ -76,12 +78,16 @@ type machine struct {
 	ready    bool
 	late     bool // it was not ready within listen_timeout
 	asked    bool // the start under way is a command's, not a restart rule's
+	blocked  bool // held, and what it waits for will not come by itself
+	given    bool // it was given up, and has not lasted since
+	retry    bool // errored, and the timer tries again
 	trial    bool // a successor on probation: it is not restarted
 	restarts int
 	unstable int           // fast failures in a row
 	delay    time.Duration // the last wait before a restart
 	exit     *app.Exit     // how the last process ended; not to be changed
 	reason   string
+	cause    string // why a command restarts it; "" is a user's
 }
 
 // transition is one call of next.
@@ -101,11 +107,19 @@ func next(m machine, msg message, p policy) (machine, []action) {
 	case start:
 		t.onStart()
 	case resume:
-		if t.phase == stopped {
-			t.spawn(false)
+		if t.phase == stopped && !t.job {
+			t.begin(false)
+		}
+	case release:
+		if t.phase == held {
+			t.spawn(t.asked)
+		}
+	case block:
+		if t.phase == held {
+			t.blocked, t.reason = msg.final, msg.why
 		}
 	case restart:
-		t.onRestart()
+		t.onRestart(msg.cause)
 	case stop:
 		t.onStop()
 	case remove:
@@ -156,13 +170,27 @@ func (t *transition) emit(e app.EventType, about string) {
 // spawn starts a process. asked: by a command.
 func (t *transition) spawn(asked bool) {
 	t.phase, t.then, t.asked = spawning, byRules, asked
-	t.ready, t.late, t.reason = false, false, ""
+	t.ready, t.late, t.reason, t.cause = false, false, "", ""
+	t.blocked, t.retry = false, false
 	t.act(spawn)
 }
 
-// afresh starts a process by command, with the past forgiven.
+// begin starts a process once the apps are up that it depends on.
+func (t *transition) begin(asked bool) {
+	if !t.depends || t.trial {
+		t.spawn(asked)
+		return
+	}
+	t.phase, t.then, t.asked = held, byRules, asked
+	t.reason, t.blocked, t.retry = "", false, false
+}
+
+// forgive is the past forgiven.
+func (t *transition) forgive() { t.unstable, t.delay, t.given = 0, 0, false }
+
+// afresh starts a process by command.
 func (t *transition) afresh() {
-	t.unstable, t.delay = 0, 0
+	t.forgive()
 	t.spawn(true)
 }
 
@@ -188,7 +216,8 @@ func (t *transition) kill() {
 // down is the instance at rest.
 func (t *transition) down(p phase, reason string) {
 	t.phase, t.then, t.reason = p, byRules, reason
-	t.ready, t.late, t.delay = false, false, 0
+	t.ready, t.late, t.delay, t.cause = false, false, 0, ""
+	t.blocked, t.retry = false, false
 }
 
 // rest is the end of a process that no other follows.
@@ -208,7 +237,8 @@ func (t *transition) redirect(then intent) {
 func (t *transition) onStart() {
 	switch t.phase {
 	case stopped, errored, waiting:
-		t.afresh()
+		t.forgive()
+		t.begin(true)
 	case spawning:
 		if t.then == thenStop {
 			t.then = byRules
@@ -221,10 +251,11 @@ func (t *transition) onStart() {
 	}
 }
 
-func (t *transition) onRestart() {
+func (t *transition) onRestart(cause string) {
 	switch t.phase {
 	case launching, online:
 		t.restarts++
+		t.cause = cause
 		t.end(thenStart)
 	case spawning:
 		// What is being started may have been overtaken by a new spec.
@@ -236,7 +267,7 @@ func (t *transition) onRestart() {
 
 func (t *transition) onStop() {
 	switch t.phase {
-	case errored, waiting:
+	case errored, waiting, held:
 		t.down(stopped, "")
 		t.emit(app.EventStop, "")
 	case launching, online:
@@ -253,7 +284,7 @@ func (t *transition) onStop() {
 
 func (t *transition) onRemove() {
 	switch t.phase {
-	case stopped, errored, waiting:
+	case stopped, errored, waiting, held:
 		t.down(ended, "")
 	case launching, online, draining:
 		t.end(thenEnd)
@@ -395,7 +426,7 @@ func (t *transition) follow() {
 		t.down(stopped, "")
 		t.emit(app.EventStop, "")
 	case thenStart:
-		t.emit(app.EventRestart, "by command")
+		t.emit(app.EventRestart, cmp.Or(t.cause, "by command"))
 		t.afresh()
 	case thenEnd:
 		t.down(ended, "")
@@ -421,12 +452,10 @@ func (t *transition) byRestartRules() {
 	case fast:
 		t.unstable++
 	default:
-		t.unstable = 0
+		t.unstable, t.given = 0, false
 	}
-	if fast && t.unstable >= t.maxRestarts {
-		reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), ending(exit))
-		t.down(errored, reason)
-		t.emit(app.EventOverlimit, reason)
+	if fast && (t.unstable >= t.maxRestarts || t.given) {
+		t.giveUp()
 		return
 	}
 	t.delay = t.nextDelay(t.delay, uptime)
@@ -443,10 +472,25 @@ func (t *transition) byRestartRules() {
 	t.again()
 }
 
+// giveUp ends the restarts after too many fast failures. Later it is tried once
+// more, as what was missing may have come back.
+func (t *transition) giveUp() {
+	reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), ending(t.exit))
+	t.down(errored, reason)
+	if !t.given {
+		t.emit(app.EventOverlimit, reason)
+	}
+	t.given = true
+	if t.retries {
+		t.retry = true
+		t.arm(app.SlowRetry)
+	}
+}
+
 // again restarts by the rules.
 func (t *transition) again() {
 	t.restarts++
-	t.emit(app.EventRestart, t.exit.String())
+	t.emit(app.EventRestart, ending(t.exit))
 	t.spawn(false)
 }
 
@@ -454,6 +498,10 @@ func (t *transition) onTimeout() {
 	switch t.phase {
 	case waiting:
 		t.again()
+	case errored:
+		if t.retry {
+			t.again()
+		}
 	case launching, online:
 		if t.ready || t.late || (t.phase == online && t.await == nothing) {
 			return

@@ -46,9 +46,22 @@ func situations(ph phase) []situation {
 	}
 	switch ph {
 	case stopped:
-		return []situation{one("", machine{}, plain())}
+		depends := with(plain(), func(p *policy) { p.depends = true })
+		return []situation{
+			one("", machine{}, plain()), one("depends_on", machine{}, depends),
+			one("job", machine{}, with(plain(), func(p *policy) { p.job = true })),
+		}
 	case errored:
-		return []situation{one("", machine{reason: "given up", unstable: 16}, plain())}
+		return []situation{
+			one("", machine{reason: "given up", unstable: 16, given: true, retry: true, exit: crashed}, plain()),
+			one("no_retry", machine{reason: "given up", unstable: 16, given: true}, with(plain(), func(p *policy) { p.retries = false })),
+		}
+	case held:
+		depends := with(plain(), func(p *policy) { p.depends = true })
+		return []situation{
+			one("", machine{asked: true}, depends),
+			one("blocked", machine{asked: true, blocked: true, reason: "waits for db, which is errored"}, depends),
+		}
 	case waiting:
 		return []situation{one("", machine{exit: crashed, unstable: 1, delay: time.Second}, plain())}
 	case spawning:
@@ -92,6 +105,7 @@ func situations(ph phase) []situation {
 		return []situation{
 			rules("fast failure", machine{exit: crashed}, plain()),
 			rules("the 16th fast failure", machine{exit: crashed, unstable: 15}, plain()),
+			rules("fast failure after it was given up", machine{exit: crashed, unstable: 16, given: true}, plain()),
 			rules("after a long life", machine{exit: exitAfter(1, time.Hour), unstable: 15}, plain()),
 			rules("exit code 0", machine{exit: exitAfter(0, time.Hour)}, plain()),
 			rules("restart_delay", machine{exit: crashed}, with(plain(), func(p *policy) { p.restartDelay = time.Second })),
@@ -129,6 +143,9 @@ func everyMessage() []struct {
 		{"start", start{}},
 		{"resume", resume{}},
 		{"restart", restart{}},
+		{"restart by cron", restart{cause: "cron"}},
+		{"released", release{}},
+		{"blocked", block{why: "waits for db, which is stopped", final: true}},
 		{"stop", stop{}},
 		{"remove", remove{}},
 		{"retire", retire{}},
@@ -294,9 +311,13 @@ func checkTransition(t *testing.T, name string, s situation, m message, after ma
 		if after.phase != before && !has(arm) {
 			t.Errorf("%s: %s without a timer would never end", name, after.phase)
 		}
-	case stopped, errored, ended, stuck:
+	case stopped, held, ended, stuck:
 		if timed {
 			t.Errorf("%s: %s has a timer", name, after.phase)
+		}
+	case errored:
+		if before != errored && timed != after.retry {
+			t.Errorf("%s: errored has a timer: %t, and is tried again: %t", name, timed, after.retry)
 		}
 	}
 }
