@@ -146,7 +146,7 @@ func settled(v view) bool {
 	case launching:
 		return v.late
 	case online:
-		return v.ready || v.late || policyOf(v.spec).await == nothing
+		return v.ready || v.late || !policyOf(v.spec).shows()
 	}
 	return launched(v)
 }

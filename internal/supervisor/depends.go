@@ -94,7 +94,7 @@ func (r *registry) meets(d app.Dependency) met {
 		case st.State != app.Online:
 			return missing(false, " to be online")
 		case st.Ready:
-		case policyOf(spec).await != nothing:
+		case policyOf(spec).shows():
 			return missing(false, " to be ready")
 		default:
 			// It may be about to listen, or be a program that never does.

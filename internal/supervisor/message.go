@@ -75,6 +75,7 @@ func (Unlistening) isMessage() {}
 func (Exited) isMessage()      {}
 func (Gone) isMessage()        {}
 func (Drained) isMessage()     {}
+func (Checked) isMessage()     {}
 func (Warned) isMessage()      {}
 func (Messaged) isMessage()    {}
 

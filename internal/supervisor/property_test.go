@@ -79,7 +79,8 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 			case kind == 3 && rapid.IntRange(0, 5).Draw(t, "really") == 0:
 				apply(rapid.SampledFrom([]message{remove{}, retire{}}).Draw(t, "end"))
 			case kind == 4:
-				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{Addr: "x"}, Drained{}, reset{}, Warned{}}).Draw(t, "fact"))
+				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{Addr: "x"}, Drained{}, reset{}, Warned{},
+					Checked{Check: "startup", OK: true}, Checked{Check: "readiness", OK: true}, Checked{Check: "readiness"}, Checked{Check: "startup"}, Checked{Check: "liveness"}}).Draw(t, "fact"))
 			case m.phase == held:
 				apply(rapid.SampledFrom([]message{release{}, block{why: "waits", final: true}, block{why: "waits"}}).Draw(t, "depends"))
 			case m.phase == spawning && kind < 10:
@@ -135,6 +136,8 @@ func drawPolicy(t *rapid.T) policy {
 		listenTimeout: time.Second,
 		await:         rapid.SampledFrom([]awaited{nothing, aMessage, aListen}).Draw(t, "await"),
 		reports:       rapid.Bool().Draw(t, "reports"),
+		startup:       rapid.Bool().Draw(t, "startup"),
+		readiness:     rapid.Bool().Draw(t, "readiness"),
 		depends:       rapid.Bool().Draw(t, "depends"),
 		retries:       rapid.Bool().Draw(t, "retries"),
 		job:           rapid.Bool().Draw(t, "job"),

@@ -76,12 +76,16 @@ type machine struct {
 	phase    phase
 	then     intent
 	ready    bool
-	late     bool // it was not ready within listen_timeout
-	asked    bool // the start under way is a command's, not a restart rule's
-	blocked  bool // held, and what it waits for will not come by itself
-	given    bool // it was given up, and has not lasted since
-	retry    bool // errored, and the timer tries again
-	trial    bool // a successor on probation: it is not restarted
+	sign     bool   // it listens, or has said that it is ready
+	passed   bool   // its startup check has passed
+	fit      bool   // its readiness check passes
+	unfit    string // the check that has failed it; it is being ended for that
+	late     bool   // it was not ready within listen_timeout
+	asked    bool   // the start under way is a command's, not a restart rule's
+	blocked  bool   // held, and what it waits for will not come by itself
+	given    bool   // it was given up, and has not lasted since
+	retry    bool   // errored, and the timer tries again
+	trial    bool   // a successor on probation: it is not restarted
 	restarts int
 	unstable int           // fast failures in a row
 	delay    time.Duration // the last wait before a restart
@@ -148,6 +152,8 @@ func next(m machine, msg message, p policy) (machine, []action) {
 		t.onReady()
 	case Listening:
 		t.onListening()
+	case Checked:
+		t.onChecked(msg)
 	case Exited:
 		t.onExited(msg)
 	case Gone:
@@ -171,6 +177,7 @@ func (t *transition) emit(e app.EventType, about string) {
 func (t *transition) spawn(asked bool) {
 	t.phase, t.then, t.asked = spawning, byRules, asked
 	t.ready, t.late, t.reason, t.cause = false, false, "", ""
+	t.sign, t.passed, t.fit, t.unfit = false, false, false, ""
 	t.blocked, t.retry = false, false
 	t.act(spawn)
 }
@@ -322,11 +329,12 @@ func (t *transition) onStarted(msg started) {
 		t.phase = launching
 		t.arm(t.listenTimeout)
 	default:
-		t.phase, t.ready = online, msg.ready
+		t.phase, t.ready, t.sign = online, msg.ready, msg.ready
+		t.passed, t.fit = msg.ready, msg.ready
 		if !msg.adopted {
 			t.emit(app.EventOnline, "")
 		}
-		if t.await != nothing && !t.ready {
+		if t.shows() && !t.ready {
 			t.arm(t.listenTimeout)
 		}
 	}
@@ -354,7 +362,7 @@ func (t *transition) comeUp() {
 	t.phase = online
 	t.act(keep)
 	t.emit(app.EventOnline, "")
-	if t.await == nothing && t.late {
+	if !t.shows() && t.late {
 		t.late, t.reason = false, ""
 	}
 }
@@ -363,14 +371,44 @@ func (t *transition) onReady() {
 	if t.phase == launching {
 		t.comeUp()
 	}
-	if t.phase != online || t.ready {
+	if t.phase == online {
+		t.sign = true
+		t.judge("")
+	}
+}
+
+// judge works out whether the instance is ready. why says what has failed.
+func (t *transition) judge(why string) {
+	ready := (t.sign || t.await == nothing) && (t.passed || !t.startup) && (t.fit || !t.readiness)
+	switch {
+	case ready && !t.ready:
+		t.late, t.reason = false, ""
+		t.emit(app.EventReady, "")
+	case !ready && t.ready:
+		t.reason = why
+		t.emit(app.EventWarning, why)
+	}
+	t.ready = ready
+}
+
+// onChecked takes in the result of a health check.
+func (t *transition) onChecked(msg Checked) {
+	if t.phase != online {
 		return
 	}
-	t.ready = true
-	if t.late {
-		t.late, t.reason = false, ""
+	why := msg.Check + " check fails: " + msg.Why
+	switch {
+	case msg.Check == "readiness":
+		t.fit = msg.OK
+		t.judge(why)
+	case msg.Check == "startup" && msg.OK:
+		t.passed = true
+		t.judge("")
+	case !msg.OK: // it is replaced by the restart rules
+		t.unfit = why
+		t.emit(app.EventWarning, why)
+		t.end(byRules)
 	}
-	t.emit(app.EventReady, "")
 }
 
 func (t *transition) onListening() {
@@ -437,12 +475,12 @@ func (t *transition) follow() {
 func (t *transition) byRestartRules() {
 	exit := t.exit
 	uptime := time.Duration(exit.Uptime)
-	fast := uptime < t.minUptime || exit.Error != ""
+	fast := uptime < t.minUptime || exit.Error != "" || t.unfit != "" && t.startup && !t.passed
 	switch {
 	case t.trial:
-		t.down(errored, ending(exit))
+		t.down(errored, cmp.Or(t.unfit, ending(exit)))
 		return
-	case exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
+	case t.unfit == "" && exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
 		t.unstable = 0
 		t.rest()
 		return
@@ -475,7 +513,7 @@ func (t *transition) byRestartRules() {
 // giveUp ends the restarts after too many fast failures. Later it is tried once
 // more, as what was missing may have come back.
 func (t *transition) giveUp() {
-	reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), ending(t.exit))
+	reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), cmp.Or(t.unfit, ending(t.exit)))
 	t.down(errored, reason)
 	if !t.given {
 		t.emit(app.EventOverlimit, reason)
@@ -490,7 +528,7 @@ func (t *transition) giveUp() {
 // again restarts by the rules.
 func (t *transition) again() {
 	t.restarts++
-	t.emit(app.EventRestart, ending(t.exit))
+	t.emit(app.EventRestart, cmp.Or(t.unfit, ending(t.exit)))
 	t.spawn(false)
 }
 
@@ -503,11 +541,11 @@ func (t *transition) onTimeout() {
 			t.again()
 		}
 	case launching, online:
-		if t.ready || t.late || (t.phase == online && t.await == nothing) {
+		if t.ready || t.late || (t.phase == online && !t.shows()) {
 			return
 		}
 		t.late = true
-		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing())
+		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.machine.missing(t.policy))
 		t.emit(app.EventWarning, t.reason)
 	case draining:
 		t.emit(app.EventWarning, fmt.Sprintf("still busy after draining for %s", t.drainWait()))
@@ -522,12 +560,16 @@ func (t *transition) onTimeout() {
 }
 
 // missing says what an instance lacks to be ready.
-func (t *transition) missing() string {
+func (m *machine) missing(p policy) string {
 	switch {
-	case t.phase == launching:
+	case m.phase == launching:
 		return "it has not come up"
-	case t.await == aMessage:
+	case p.await == aMessage && !m.sign:
 		return "no 'ready' message"
+	case p.startup && !m.passed:
+		return "its startup check has not passed"
+	case p.readiness && !m.fit:
+		return "its readiness check has not passed"
 	}
 	return "it listens on nothing"
 }

@@ -91,6 +91,9 @@ func situations(ph phase) []situation {
 			one("cluster, ready", machine{ready: true}, node()),
 			one("wait_ready, not ready", machine{}, with(plain(), func(p *policy) { p.await = aMessage })),
 			one("on trial", machine{trial: true}, node()),
+			one("startup check", machine{}, with(plain(), func(p *policy) { p.startup = true })),
+			one("readiness check", machine{}, with(plain(), func(p *policy) { p.readiness = true })),
+			one("readiness check, ready", machine{ready: true, fit: true}, with(plain(), func(p *policy) { p.readiness = true })),
 		}
 	case draining:
 		return []situation{one("", machine{then: thenEnd}, node())}
@@ -111,6 +114,8 @@ func situations(ph phase) []situation {
 			rules("restart_delay", machine{exit: crashed}, with(plain(), func(p *policy) { p.restartDelay = time.Second })),
 			rules("exp_backoff, first", machine{exit: crashed}, with(plain(), func(p *policy) { p.backoff = 100 * time.Millisecond })),
 			rules("exp_backoff, second", machine{exit: crashed, delay: 100 * time.Millisecond}, with(plain(), func(p *policy) { p.backoff = 100 * time.Millisecond })),
+			rules("its liveness check failed", machine{exit: exitAfter(0, time.Hour), unfit: "liveness check fails: refused"}, with(plain(), func(p *policy) { p.stopCodes = []int{0} })),
+			rules("its startup check failed", machine{exit: exitAfter(0, time.Hour), unfit: "startup check fails: refused"}, with(plain(), func(p *policy) { p.startup = true })),
 			rules("exit code in stop_exit_codes", machine{exit: crashed}, with(plain(), func(p *policy) { p.stopCodes = []int{1} })),
 			rules("killed, 0 in stop_exit_codes", machine{exit: &app.Exit{Code: -1, Signal: "SIGKILL"}}, with(plain(), func(p *policy) { p.stopCodes = []int{0} })),
 			rules("no_autorestart", machine{exit: crashed}, with(plain(), func(p *policy) { p.autorestart = false })),
@@ -164,6 +169,12 @@ func everyMessage() []struct {
 		{"exited, descendants left", Exited{Exit: *exitAfter(1, 12*time.Millisecond), Left: 2}},
 		{"gone", Gone{}},
 		{"drained", Drained{}},
+		{"startup check passes", Checked{Check: "startup", OK: true}},
+		{"startup check fails", Checked{Check: "startup", Why: "refused"}},
+		{"readiness check passes", Checked{Check: "readiness", OK: true}},
+		{"readiness check fails", Checked{Check: "readiness", Why: "refused"}},
+		{"liveness check passes", Checked{Check: "liveness", OK: true}},
+		{"liveness check fails", Checked{Check: "liveness", Why: "refused"}},
 		{"warned", Warned{Text: "x"}},
 		{"message", Messaged{}},
 	}
