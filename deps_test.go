@@ -44,7 +44,7 @@ var imports = map[string][]string{
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app"},
-	"internal/stats":      {"internal/app"},
+	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
 
