@@ -126,11 +126,12 @@ func translate(place int, part string) (string, error) {
 	if !characters.MatchString(part) {
 		return "", errors.New("has a character that means nothing")
 	}
-	items := strings.Split(part, ",")
+	items := strings.FieldsFunc(part, func(r rune) bool { return r == ',' }) // croner takes "1,,2"
+	if len(items) == 0 {
+		return "", errors.New("names no value")
+	}
 	for i, item := range items {
 		switch {
-		case item == "":
-			return "", errors.New("has a comma too many")
 		case item == "?" && place != dayOfMonth && place != dayOfWeek:
 			return "", errors.New("? is for the day fields alone; use *")
 		case place == dayOfWeek && lastOf.MatchString(item):

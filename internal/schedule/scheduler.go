@@ -125,7 +125,7 @@ func (s *Scheduler) run() {
 	var last time.Time
 	for {
 		now := s.now()
-		if wait, any := s.look(now, last); any {
+		if wait, some := s.look(now, last); some {
 			timer.Reset(wait)
 		} else {
 			timer.Stop()
@@ -140,9 +140,9 @@ func (s *Scheduler) run() {
 	}
 }
 
-// look fires what is due and returns how long to sleep; any is false if there is
+// look fires what is due and returns how long to sleep; some is false if there is
 // nothing to wait for. last is when it looked before.
-func (s *Scheduler) look(now, last time.Time) (wait time.Duration, any bool) {
+func (s *Scheduler) look(now, last time.Time) (wait time.Duration, some bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	back := !last.IsZero() && last.Sub(now) >= corrected
@@ -159,11 +159,11 @@ func (s *Scheduler) look(now, last time.Time) (wait time.Duration, any bool) {
 			e.next = e.schedule.Next(now)
 		}
 		if !e.next.IsZero() {
-			any = true
+			some = true
 			wait = min(wait, e.next.Sub(now))
 		}
 	}
-	return wait, any
+	return wait, some
 }
 
 // start calls Fire for a key; s.mu is held.

@@ -175,7 +175,10 @@ func TestChangesOfEveryKind(t *testing.T) {
 		},
 		{
 			"a touch", func(b *bench) { b.write("app/a.js") },
-			func(b *bench) { now := time.Now().Add(10 * time.Millisecond); b.must(os.Chtimes(b.path("app/a.js"), now, now)) }, "app/a.js",
+			func(b *bench) {
+				now := time.Now().Add(10 * time.Millisecond)
+				b.must(os.Chtimes(b.path("app/a.js"), now, now))
+			}, "app/a.js",
 		},
 		{"deep below", func(b *bench) { b.mkdir("app/x/y/z") }, func(b *bench) { b.write("app/x/y/z/a.js") }, "app/x/y/z/a.js"},
 		{"moved out", func(b *bench) { b.write("app/a.js") }, func(b *bench) { b.rename("app/a.js", "a.js") }, "app/a.js"},
@@ -333,7 +336,7 @@ func TestRootThatComesAndGoes(t *testing.T) {
 	b.until("app/dist")
 	b.only("app/dist/x/a.js")
 	for range 3 {
-		b.remove("app/dist") // held back until it is there again,
+		b.remove("app/dist")    // held back until it is there again,
 		b.write("app/src/a.js") // or something else changes
 		b.until("app/src/a.js")
 		b.mkdir("app/dist/x")
