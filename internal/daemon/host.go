@@ -295,10 +295,8 @@ func (h *host) exited(e keeper.Exit) {
 	if p == nil {
 		return
 	}
-	if !h.succeeded(p) {
-		h.stats.Untrack(p.ID)
-	}
 	close(p.ended)
+	h.sampleInstead(p)
 	h.hangUp(p)
 	c := h.sharedBy(p)
 	if c != nil {
