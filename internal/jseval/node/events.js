@@ -1,6 +1,6 @@
 // events: EventEmitter.
-(function (module) {
 'use strict';
+(function (module) {
 class EventEmitter {
   #all = new Map();
   on(name, f) { (this.#all.get(name) ?? this.#all.set(name, []).get(name)).push({ f }); return this; }

@@ -1,6 +1,6 @@
 // fs: reading alone, synchronous, by callback and by promise.
-(function (module, exports, { host, builtin, fault }) {
 'use strict';
+(function (module, exports, { host, builtin, fault }) {
 const toPath = (p) => {
   if (typeof p === 'string') {
     if (p.includes('\0')) throw fault('ERR_INVALID_ARG_VALUE', 'a path cannot contain a NUL byte');

@@ -1,6 +1,6 @@
 // os: what the machine is, asked when it is used.
-(function (module, exports, { host, info, builtin }) {
 'use strict';
+(function (module, exports, { host, info, builtin }) {
 const os = {
   EOL: '\n', devNull: '/dev/null',
   arch: () => info.arch,

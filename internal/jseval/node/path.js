@@ -1,6 +1,6 @@
 // path, for POSIX alone.
-(function (module, exports, { fault, info }) {
 'use strict';
+(function (module, exports, { fault, info }) {
 const check = (s, what) => {
   if (typeof s !== 'string') throw fault('ERR_INVALID_ARG_TYPE', `The "${what}" argument must be of type string. Received ${s === null || s === undefined ? s : `type ${typeof s}`}`);
 };

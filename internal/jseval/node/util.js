@@ -1,6 +1,6 @@
 // util: printing values, and the small helpers that packages load.
-(function (module, exports, { host, builtin, fault }) {
 'use strict';
+(function (module, exports, { host, builtin, fault }) {
 const name = /^[A-Za-z_$][\w$]*$/;
 const quote = (s) => {
   const q = !s.includes("'") ? "'" : !s.includes('"') ? '"' : !s.includes('`') ? '`' : "'";
