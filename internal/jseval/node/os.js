@@ -15,7 +15,7 @@ const os = {
   hostname: () => host('os', 'hostname'),
   loadavg: () => host('os', 'loadavg'),
   machine: () => host('os', 'uname').machine,
-  networkInterfaces: () => host('os', 'interfaces'),
+  networkInterfaces: () => Object.fromEntries(JSON.parse(host('os', 'interfaces'))),
   release: () => host('os', 'uname').release,
   tmpdir() {
     const { env } = builtin('process');
