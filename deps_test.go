@@ -29,7 +29,9 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel"},
+
+	"internal/jseval": nil,
 
 	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
 	"internal/probe":     nil,
@@ -69,6 +71,9 @@ var outside = map[string][]string{
 	"github.com/jedib0t/go-pretty": {"internal/cli"},
 	"github.com/spf13/cobra":       {"internal/cli"},
 	"github.com/spf13/pflag":       {"internal/cli"},
+	"modernc.org/libc":             {"internal/jseval"},
+	"modernc.org/libquickjs":       {"internal/jseval"},
+	"modernc.org/quickjs":          {"internal/jseval"},
 	"golang.org/x/term":            {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":             {"*"},
 }

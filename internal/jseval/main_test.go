@@ -1,8 +1,10 @@
 package jseval
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -15,5 +17,19 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) > 2 && os.Args[1] == parentRole {
+		fmt.Fprintln(os.Stderr, parent(os.Args[2]))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
+}
+
+// parentRole is this test program as the caller of Eval, for a config that never
+// ends and says its pid.
+const parentRole = "__parent"
+
+func parent(file string) error {
+	log := writer(func(b []byte) { _, _ = os.Stdout.Write(b) })
+	_, err := Eval(context.Background(), Source{File: file, Dir: filepath.Dir(file)}, Options{Timeout: roomy, Log: log})
+	return err
 }

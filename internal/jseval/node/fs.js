@@ -61,7 +61,7 @@ const read = {
   },
   realpath: (p) => host('realpath', toPath(p)),
   readlink: (p) => host('readlink', toPath(p)),
-  access: (p, mode = 0) => host('access', toPath(p), mode),
+  access(p, mode = 0) { host('access', toPath(p), mode); },
 };
 read.realpath.native = read.realpath;
 
