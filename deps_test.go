@@ -71,7 +71,6 @@ var imports = map[string][]string{
 // outside says which packages may import which module that is not ours, so that
 // each stays replaceable in one place. "*" means any, in files for Linux alone.
 var outside = map[string][]string{
-<<<<<<< HEAD
 	"github.com/bmatcuk/doublestar":  {"internal/watch"},
 	"github.com/cilium/ebpf":         {"internal/port/dispatch"},
 	"github.com/fsnotify/fsnotify":   {"internal/watch"},
@@ -82,18 +81,9 @@ var outside = map[string][]string{
 	"github.com/spf13/pflag":         {"internal/cli"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
-=======
-	"github.com/cilium/ebpf":       {"internal/port/dispatch"},
-	"github.com/google/renameio":   {"internal/state"},
-	"github.com/jedib0t/go-pretty": {"internal/cli"},
-	"github.com/spf13/cobra":       {"internal/cli"},
-	"github.com/spf13/pflag":       {"internal/cli"},
-	"modernc.org/libc":             {"internal/jseval"},
-	"modernc.org/libquickjs":       {"internal/jseval"},
-	"modernc.org/quickjs":          {"internal/jseval"},
-	"golang.org/x/term":            {"cmd/pace", "internal/cli"},
-	"golang.org/x/sys":             {"*"},
->>>>>>> wip/jseval
+	"modernc.org/libc":               {"internal/jseval"},
+	"modernc.org/libquickjs":         {"internal/jseval"},
+	"modernc.org/quickjs":            {"internal/jseval"},
 }
 
 // source is one file of ours that is not a test.
