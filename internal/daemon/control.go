@@ -25,11 +25,7 @@ func (d *daemon) version(*http.Request) (any, error) {
 
 // kill ends all apps, then the daemon and the keeper.
 func (d *daemon) kill(r *http.Request) (any, error) {
-	list := d.supervisor.List()
-	ids := make([]int, len(list))
-	for i, s := range list {
-		ids[i] = s.ID
-	}
+	ids := d.ids()
 	if len(ids) > 0 {
 		// What is asked to end must end, even if who asked does not wait for it.
 		if _, err := d.supervisor.Delete(context.WithoutCancel(r.Context()), ids); err != nil {
@@ -41,6 +37,16 @@ func (d *daemon) kill(r *http.Request) (any, error) {
 	}
 	d.leave()
 	return api.KillReply{Stopped: len(ids), PID: os.Getpid(), KeeperPID: os.Getppid()}, nil
+}
+
+// ids are those of all instances.
+func (d *daemon) ids() []int {
+	list := d.supervisor.List()
+	ids := make([]int, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	return ids
 }
 
 // probeTimeout bounds the trial run of a new binary.
