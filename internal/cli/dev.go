@@ -124,8 +124,8 @@ func (d *dev) hear(e app.Event) {
 	case app.EventStart:
 		if e.Gen <= 1 {
 			d.errorf("%s (%d) started, pid %d", e.Name, e.ID, e.PID)
+			return
 		}
-	case app.EventRestart, app.EventReload:
 		d.errorf("%s (%d) restarted, pid %d", e.Name, e.ID, e.PID)
 		select {
 		case d.restarts <- struct{}{}:

@@ -154,7 +154,7 @@ func (f *front) last(ctx context.Context, changed <-chan struct{}) error {
 		list, err := f.local.Instances(ctx, api.InstancesQuery{Brief: true})
 		switch {
 		case errors.Is(err, api.ErrNoDaemon):
-			return errors.New("the keeper has ended")
+			return errQuiet // the keeper has ended, and knows why
 		case errors.Is(err, api.ErrLost):
 			look.Reset(glance)
 			continue

@@ -45,11 +45,11 @@ const streamErr = "err"
 
 // printedLine is a line as JSON, in PM2's shape.
 type printedLine struct {
-	Message   string    `json:"message"`
-	Timestamp time.Time `json:"timestamp"`
-	Type      string    `json:"type"` // "out" or "err"
-	ID        int       `json:"process_id"`
-	Name      string    `json:"app_name"`
+	Message   string `json:"message"`
+	Timestamp string `json:"timestamp"`
+	Type      string `json:"type"` // "out" or "err"
+	ID        int    `json:"process_id"`
+	Name      string `json:"app_name"`
 }
 
 // appendLine appends one line, without its newline in text, as it is printed.
@@ -60,8 +60,8 @@ func (s *PrintSpec) appendLine(dst, text []byte, at time.Time, width int) []byte
 		var b bytes.Buffer
 		encoder := json.NewEncoder(&b)
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(printedLine{string(text), at, s.Stream, s.ID, s.Name}); err != nil {
-			panic(fmt.Sprintf("logs: encode line: %v", err)) // plain values; a clock past the year 9999
+		if err := encoder.Encode(printedLine{string(text), at.UTC().Format(isoFormat), s.Stream, s.ID, s.Name}); err != nil {
+			panic(fmt.Sprintf("logs: encode line: %v", err)) // plain values
 		}
 		return append(dst, b.Bytes()...) // with its newline
 	case app.PrintFormat:
@@ -83,6 +83,9 @@ func (s *PrintSpec) appendLine(dst, text []byte, at time.Time, width int) []byte
 	}
 	return append(dst, '\n')
 }
+
+// isoFormat is what JavaScript's toISOString writes.
+const isoFormat = "2006-01-02T15:04:05.000Z"
 
 // printedFormat is how PrintFormat writes a time.
 const printedFormat = "2006-01-02T15:04:05.000-07:00"
