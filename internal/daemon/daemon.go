@@ -124,7 +124,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	case <-d.left:
 	case err = <-served:
 	case <-lost:
-		o.Log.Error("the keeper is gone: its apps end, and another one starts them again")
+		next := ", and another one starts them again"
+		if o.Foreground {
+			next = ""
+		}
+		o.Log.Error("the keeper is gone: its apps end" + next)
 		bereft = true
 	}
 	end()

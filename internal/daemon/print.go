@@ -143,7 +143,7 @@ const lastOutput = 3 * time.Second
 
 // endApps ends all apps, each in its own manner, and prints what they wrote last.
 func (d *daemon) endApps() {
-	if _, err := d.supervisor.Delete(context.Background(), d.ids()); err != nil {
+	if err := d.deleteAll(context.Background(), d.ids()); err != nil {
 		d.log.Error("end the apps", "error", err) // the keeper kills what is left
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lastOutput)
