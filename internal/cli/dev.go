@@ -52,7 +52,7 @@ ends all of them and removes it.`,
 				if err := d.watchFiles(c, cmd.Flags()); err != nil {
 					return err
 				}
-				d.starting = starting{cli: c, options: o, force: true, quiet: true}
+				d.starting = starting{cli: c, options: o, quiet: true}
 				d.print, d.noFiles, d.autoExit, d.heard = c.printNames(), true, d.exits, d.hear
 				return d.run(cmd.Context(), args)
 			})

@@ -58,6 +58,7 @@ const secondThoughts = 12 * time.Second
 
 func (f *front) run(ctx context.Context, targets []string) error {
 	f.client = f.local // the keeper is there, or all is over
+	f.force, f.insist = true, true
 	f.each = func(s *app.Spec) {
 		s.Print = f.print
 		if f.noFiles {

@@ -60,7 +60,7 @@ status 2 when nothing is online any more.`,
 			}
 			return c.foreground(!c.asPM2(), func() error {
 				r.front = front{
-					starting: starting{cli: c, options: o, force: true, quiet: true},
+					starting: starting{cli: c, options: o, quiet: true},
 					print:    form, noFiles: true, autoExit: !r.noAutoExit,
 				}
 				if status := nothingOnline; c.asPM2() {

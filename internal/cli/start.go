@@ -154,6 +154,7 @@ type starting struct {
 	given   []string        // options that only a new app can have
 	each    func(*app.Spec) // has the last word on each app; may be nil
 	quiet   bool            // prints warnings only
+	insist  bool            // tries again if the daemon dies; with force
 	reply   api.ActionReply
 }
 
@@ -196,9 +197,27 @@ func (s *starting) one(ctx context.Context, target string) error {
 	if s.each != nil {
 		s.each(&spec)
 	}
-	reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+	reply, err := s.ask(ctx, spec)
 	s.add(reply)
 	return err
+}
+
+// ask has the daemon start an app. Where there is nobody to try again, that is done
+// here if the daemon dies meanwhile and the next one does not know all of the app.
+func (s *starting) ask(ctx context.Context, spec app.Spec) (api.ActionReply, error) {
+	for {
+		reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+		if !s.insist || !errors.Is(err, api.ErrLost) {
+			return reply, err
+		}
+		list, err := s.client.Instances(ctx, api.InstancesQuery{Targets: []string{spec.Name}})
+		if e, ok := errors.AsType[*api.Error](err); err != nil && (!ok || e.Code != api.CodeNotFound) {
+			return api.ActionReply{}, err
+		}
+		if err == nil && len(list) == spec.Instances {
+			return api.ActionReply{Instances: list}, nil
+		}
+	}
 }
 
 // existing starts what target names among the apps that exist. Found tells that
