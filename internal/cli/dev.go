@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"paceline/internal/app"
 	"paceline/internal/ecosystem"
@@ -49,17 +47,14 @@ ends all of them and removes it.`,
 				if o.Restart.Delay == "" {
 					o.Restart.Delay = devDelay
 				}
-				if err := d.watchFiles(c, cmd.Flags()); err != nil {
-					return err
-				}
 				d.starting = starting{cli: c, options: o, quiet: true}
-				d.print, d.noFiles, d.autoExit, d.heard = c.printNames(), true, d.exits, d.hear
+				d.print, d.noFiles, d.autoExit, d.heard, d.prepare = c.printNames(), true, d.exits, d.hear, d.watched
 				return d.run(cmd.Context(), args)
 			})
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&d.ignore, "ignore", nil, "`files` whose changes do not count, apart by blanks or commas; may be repeated (default: those of --watch)")
+	f.StringArrayVar(&d.ignore, "ignore", nil, "`files` whose changes do not count, apart by blanks or commas, beside dotfiles and node_modules; may be repeated (default: none)")
 	f.StringVar(&d.postExec, "post-exec", "", "`command line` for the shell, after each restart (default: none)")
 	f.BoolVar(&d.exits, "auto-exit", false, "end when all apps have ended")
 	startFlags(f, &o)
@@ -77,30 +72,24 @@ type dev struct {
 	restarts chan struct{} // holds a token when a restart has not been followed yet
 }
 
-// watchFiles sets the options of start that have files watched.
-func (d *dev) watchFiles(c *cli, f *pflag.FlagSet) error {
-	watch, ignore := f.Lookup("watch"), f.Lookup("ignore-watch")
-	if watch == nil {
-		c.warn("this version does not watch files: it restarts what has crashed, and nothing else")
-		return nil
+// alwaysIgnored are what no change of counts, beside --ignore: dotfiles and
+// node_modules, as app.Watch leaves out by itself if nothing is named.
+func alwaysIgnored() []string { return []string{`/[\/\\]\./`, "/node_modules/"} }
+
+// watched has the files of an app watched.
+func (d *dev) watched(s *app.Spec) {
+	if s.Watch == nil {
+		s.Watch = &app.Watch{}
 	}
-	if !watch.Changed {
-		value := watch.NoOptDefVal
-		if err := f.Set("watch", value); err != nil {
-			return fmt.Errorf("watch files: %w", err)
-		}
-	}
+	s.Watch.Off = false
+	var ignore []string
 	for _, list := range d.ignore {
-		for _, pattern := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' }) {
-			if ignore == nil {
-				return errors.New("--ignore: this version cannot leave out files")
-			}
-			if err := f.Set("ignore-watch", pattern); err != nil {
-				return fmt.Errorf("--ignore %s: %w", pattern, err)
-			}
-		}
+		ignore = append(ignore, strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })...)
 	}
-	return nil
+	if len(ignore) > 0 && s.Watch.Ignore == nil {
+		ignore = append(ignore, alwaysIgnored()...)
+	}
+	s.Watch.Ignore = append(s.Watch.Ignore, ignore...)
 }
 
 // run runs the apps, and the command that follows each restart.

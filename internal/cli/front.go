@@ -41,6 +41,7 @@ type front struct {
 	noFiles  bool            // no log files but those that are asked for
 	autoExit bool            // end when all apps have
 	status   *int            // the exit status then; nil is that of the apps
+	prepare  func(*app.Spec) // has a word on each app; may be nil
 	heard    func(app.Event) // is told what happens; may be nil
 }
 
@@ -56,15 +57,15 @@ const frontPoll = 10 * time.Second
 // again before its end counts: PM2 takes as long in any case.
 const secondThoughts = 12 * time.Second
 
+// ownOutputs are the names by which images have logs written to their output.
+func ownOutputs() []string {
+	return []string{"/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1", "/proc/self/fd/2"}
+}
+
 func (f *front) run(ctx context.Context, targets []string) error {
 	f.client = f.local // the keeper is there, or all is over
 	f.force, f.insist = true, true
-	f.each = func(s *app.Spec) {
-		s.Print = f.print
-		if f.noFiles {
-			s.OutFile, s.ErrFile = cmp.Or(s.OutFile, os.DevNull), cmp.Or(s.ErrFile, os.DevNull)
-		}
-	}
+	f.each = f.adjust
 	ctx, cancel := context.WithCancel(ctx)
 	changed, ended := make(chan struct{}, 1), make(chan struct{})
 	go func() {
@@ -79,6 +80,25 @@ func (f *front) run(ctx context.Context, targets []string) error {
 		return err
 	}
 	return f.last(ctx, changed)
+}
+
+// adjust makes an app one of the foreground.
+func (f *front) adjust(s *app.Spec) {
+	s.Print = f.print
+	for _, file := range []*string{&s.OutFile, &s.ErrFile, &s.LogFile} {
+		if slices.Contains(ownOutputs(), *file) { // where it goes in any case
+			*file = os.DevNull
+		}
+	}
+	if f.noFiles {
+		s.OutFile, s.ErrFile = cmp.Or(s.OutFile, os.DevNull), cmp.Or(s.ErrFile, os.DevNull)
+	}
+	if f.prepare != nil {
+		f.prepare(s)
+	}
+	if s.Job != "" { // it comes again
+		f.autoExit = false
+	}
 }
 
 // begin starts the apps. One that has failed is no reason to leave the others.

@@ -37,8 +37,7 @@ Under the names pm2-runtime and pm2-docker it accepts what PM2 does, and ends wi
 status 2 when nothing is online any more.`,
 		Example: `  pace runtime server.js -i max
   pace runtime ./server --kill-signal SIGTERM --kill-timeout 8s
-  pace runtime ./server --json      # a JSON object for each line
-  ENTRYPOINT ["/pace", "runtime", "/server"]`,
+  pace runtime ./server --json      # a JSON object for each line`,
 		Args: atLeast(1, "what to run: a script, a program or a command line"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveDefault

@@ -504,17 +504,27 @@ func TestStartNoDaemon(t *testing.T) {
 	}
 }
 
-func TestDevRestartsWhatCrashes(t *testing.T) {
+func TestDevRestartsWhatCrashesOrChanges(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
 	once := filepath.Join(box.Dir, "once")
 	app := script(t, box, "app", fmt.Sprintf("[ -e %s ] || { touch %[1]s; echo first; exit 3; }\necho second; while :; do sleep 0.05; done", once))
-	f := stay(t, box.Command(t.Context(), "dev", app, "--restart-delay", "10ms", "--post-exec", "echo after; env | grep -c '^PACELINE_KEY' || :"))
+	f := stay(t, box.Command(t.Context(), "dev", app, "--restart-delay", "10ms", "--cwd", box.Dir,
+		"--ignore", "*.out,once home race.*", "--post-exec", "echo after"))
 	f.expect("0|app | first")
 	rest := []string{f.line(), f.line()}
 	slices.Sort(rest)
 	if !slices.Equal(rest, []string{"0|app | second", "after"}) {
 		t.Errorf("got %q", rest)
+	}
+	// A change that does not count, and one that does.
+	for _, name := range []string{"left.out", "changed"} {
+		script(t, box, name, "")
+	}
+	rest = []string{f.line(), f.line()}
+	slices.Sort(rest)
+	if !slices.Equal(rest, []string{"0|app | second", "after"}) {
+		t.Errorf("after a change: got %q", rest)
 	}
 	f.signal(unix.SIGINT)
 	if code, _ := f.end(); code != 0 {
