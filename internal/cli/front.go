@@ -108,8 +108,8 @@ func (f *front) begin(ctx context.Context, targets []string) error {
 		f.errorf("%s", err)
 		err = nil
 	}
-	if err != nil && ctx.Err() != nil { // asked to end meanwhile
-		return nil
+	if err != nil && ctx.Err() != nil {
+		return nil //nolint:nilerr // asked to end meanwhile, which is how it has to end
 	}
 	return errors.Join(err, f.out.Flush())
 }

@@ -124,7 +124,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	select {
 	case <-ctx.Done():
 		if o.Foreground {
-			d.endApps()
+			d.endApps() //nolint:contextcheck // ctx has ended, and that is why
 		}
 	case <-d.left:
 	case err = <-served:

@@ -103,13 +103,22 @@ func TestPrinterForms(t *testing.T) {
 		text string
 		want string
 	}{
-		{PrintSpec{Form: app.PrintJSON, Source: Source{ID: 3, Name: "api", Stream: "out"}}, `say "<ä>` + "\x00\xff",
-			`{"message":"say \"<ä>\u0000\ufffd","timestamp":"2026-11-26T20:05:06.007Z","type":"out","process_id":3,"app_name":"api"}` + "\n"},
-		{PrintSpec{Form: app.PrintFormat, Source: Source{ID: 3, Name: "api", Stream: "err"}}, "a b",
-			"timestamp=2026-11-26T21:05:06.007+01:00 app=api id=3 type=error message=a b\n"},
+		{
+			PrintSpec{Form: app.PrintJSON, Source: Source{ID: 3, Name: "api", Stream: "out"}},
+			`say "<ä>` + "\x00\xff",
+			`{"message":"say \"<ä>\u0000\ufffd","timestamp":"2026-11-26T20:05:06.007Z","type":"out","process_id":3,"app_name":"api"}` + "\n",
+		},
+		{
+			PrintSpec{Form: app.PrintFormat, Source: Source{ID: 3, Name: "api", Stream: "err"}},
+			"a b",
+			"timestamp=2026-11-26T21:05:06.007+01:00 app=api id=3 type=error message=a b\n",
+		},
 		{PrintSpec{Form: app.PrintNames, Source: Source{ID: 3, Name: "api", Stream: "err"}}, "a b", "3|api   | a b\n"},
-		{PrintSpec{Form: app.PrintColours, Source: Source{ID: 5, Name: "api", Stream: "err"}}, "a b",
-			"\x1b[32m5|api  \x1b[0m \x1b[31m|\x1b[0m a b\n"},
+		{
+			PrintSpec{Form: app.PrintColours, Source: Source{ID: 5, Name: "api", Stream: "err"}},
+			"a b",
+			"\x1b[32m5|api  \x1b[0m \x1b[31m|\x1b[0m a b\n",
+		},
 		{PrintSpec{Form: app.PrintRaw, Time: true}, "a b", "2026-11-26T21:05:06.007+01:00 a b\n"},
 	} {
 		if got := string(c.spec.appendLine(nil, []byte(c.text), at, 7)); got != c.want {
