@@ -122,7 +122,9 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		spawn.Files = append(spawn.Files, child)
 		spawn.Keep = append(spawn.Keep, kept)
 	}
-	spawn.Env = environ(l, given)
+	if spawn.Env, err = environ(l, given); err != nil {
+		return 0, time.Time{}, err
+	}
 
 	ran, err := h.spawn(p, spawn)
 	if err != nil {

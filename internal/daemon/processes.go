@@ -3,6 +3,7 @@ package daemon
 import (
 	"slices"
 
+	"paceline/internal/cgroup"
 	"paceline/internal/keeper"
 	"paceline/internal/nodeipc"
 	"paceline/internal/supervisor"
@@ -11,12 +12,13 @@ import (
 // process is one running process and what belongs to it.
 type process struct {
 	supervisor.Launch
-	key     string
-	files   files
-	sink    func(supervisor.Fact)
-	cluster *cluster        // what it shares with the app's others; nil if nothing
-	worker  *nodeipc.Worker // our end of its channel; nil if it has none
-	cgroup  string          // the folder of its own cgroup; "" if it has none
+	key          string
+	files        files
+	sink         func(supervisor.Fact)
+	cluster      *cluster        // what it shares with the app's others; nil if nothing
+	worker       *nodeipc.Worker // our end of its channel; nil if it has none
+	cgroup       string          // the folder of its own cgroup; "" if it has none
+	cgroupParent *cgroup.Parent  // what that is in
 
 	pid        int           // with startTicks, 0 until it has started
 	startTicks uint64        // tells it from a later process of the same number
