@@ -19,7 +19,7 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
+				c.startCommand(), c.runtimeCommand(), c.devCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
 				c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
 			}
 		}},
@@ -51,7 +51,7 @@ func laterFlags() []string {
 	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring disable-logs
 		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env format fresh gid
 		highlight hp ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
-		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support spa
+		no-automation no-pmx no-vizion node-version only pid service-name sort source-map-support spa
 		timestamp trace uid update-env user v8 wait-ip watch watch-delay write`)
 }
 

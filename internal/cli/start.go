@@ -19,7 +19,7 @@ import (
 
 func (c *cli) startCommand() *cobra.Command {
 	var o ecosystem.StartOptions
-	var force bool
+	var force, noDaemon bool
 	cmd := &cobra.Command{
 		Use:   "start target... [-- args...]",
 		Short: "Start an app, or one that is stopped",
@@ -61,6 +61,12 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 				return fmt.Errorf("--name %s cannot name %d apps; start them one by one", o.Name, len(args))
 			}
 			s := starting{cli: c, options: o, force: force, given: given(cmd.Flags())}
+			if noDaemon {
+				return c.foreground(false, func() error {
+					f := front{starting: s, print: c.printNames(), autoExit: true}
+					return f.run(cmd.Context(), args)
+				})
+			}
 			return s.all(cmd.Context(), args)
 		},
 	}
@@ -68,6 +74,7 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 	mustComplete(cmd, "balance", texts(app.Balances()))
 	mustComplete(cmd, "instances", []string{"max"})
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace an app of that name even if it runs")
+	cmd.Flags().BoolVar(&noDaemon, "no-daemon", false, "stay in the foreground, print the output with names, and end with the apps or, with them, at Ctrl-C")
 	return cmd
 }
 
@@ -132,7 +139,7 @@ func logFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 func given(f *pflag.FlagSet) []string {
 	var names []string
 	f.Visit(func(f *pflag.Flag) {
-		if !slices.Contains([]string{"force", "silent", "no-color"}, f.Name) {
+		if !slices.Contains([]string{"force", "silent", "no-color", "no-daemon"}, f.Name) {
 			names = append(names, "--"+f.Name)
 		}
 	})
@@ -144,7 +151,10 @@ type starting struct {
 	*cli
 	options ecosystem.StartOptions
 	force   bool
-	given   []string // options that only a new app can have
+	given   []string        // options that only a new app can have
+	each    func(*app.Spec) // has the last word on each app; may be nil
+	quiet   bool            // prints warnings only
+	insist  bool            // tries again if the daemon dies; with force
 	reply   api.ActionReply
 }
 
@@ -156,10 +166,18 @@ func (s *starting) all(ctx context.Context, targets []string) error {
 			if len(targets) > 1 {
 				err = fmt.Errorf("%s: %w", target, err)
 			}
-			return s.done(s.reply, err, nil)
+			return s.tellAll(err)
 		}
 	}
-	return s.done(s.reply, nil, nil)
+	return s.tellAll(nil)
+}
+
+// tellAll prints what was started.
+func (s *starting) tellAll(err error) error {
+	if s.quiet {
+		s.reply.Instances = nil
+	}
+	return s.done(s.reply, err, nil)
 }
 
 func (s *starting) one(ctx context.Context, target string) error {
@@ -176,9 +194,30 @@ func (s *starting) one(ctx context.Context, target string) error {
 		return err
 	}
 	s.reply.Warnings = append(s.reply.Warnings, warnings...)
-	reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+	if s.each != nil {
+		s.each(&spec)
+	}
+	reply, err := s.ask(ctx, spec)
 	s.add(reply)
 	return err
+}
+
+// ask has the daemon start an app. Where there is nobody to try again, that is done
+// here if the daemon dies meanwhile and the next one does not know all of the app.
+func (s *starting) ask(ctx context.Context, spec app.Spec) (api.ActionReply, error) {
+	for {
+		reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+		if !s.insist || !errors.Is(err, api.ErrLost) {
+			return reply, err
+		}
+		list, err := s.client.Instances(ctx, api.InstancesQuery{Targets: []string{spec.Name}})
+		if e, ok := errors.AsType[*api.Error](err); err != nil && (!ok || e.Code != api.CodeNotFound) {
+			return api.ActionReply{}, err
+		}
+		if err == nil && len(list) == spec.Instances {
+			return api.ActionReply{Instances: list}, nil
+		}
+	}
 }
 
 // existing starts what target names among the apps that exist. Found tells that
