@@ -37,13 +37,15 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/keeper", "internal/kernel",
+		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/health",
+		"internal/keeper", "internal/kernel",
 		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/state", "internal/stats",
 		"internal/supervisor",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app"},
-	"internal/stats":      {"internal/app"},
+	"internal/stats":      {"internal/app", "internal/proctree"},
+	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
 
 	"internal/adopt":         {"internal/kernel"},

@@ -96,6 +96,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.boundMemory)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err

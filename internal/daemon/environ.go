@@ -40,6 +40,9 @@ func environ(l supervisor.Launch, g given) []string {
 		instanceVar = "NODE_APP_INSTANCE"
 	}
 	env[instanceVar] = strconv.Itoa(l.Index)
+	if first, err := strconv.Atoi(env[s.IncrementVar]); err == nil {
+		env[s.IncrementVar] = strconv.Itoa(first + l.Index)
+	}
 	env["pm_id"] = strconv.Itoa(l.ID)
 	env["PACELINE_APP"] = s.Name
 	if hasChannel(s) {
@@ -64,7 +67,8 @@ func environ(l supervisor.Launch, g given) []string {
 // keep-alive clients leave during a drain.
 func command(s *app.Spec, preload string) (path string, argv []string) {
 	path, argv = s.Command()
-	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && !restricted(s.InterpreterArgs) {
+	// Another user may not look into our folder, where the preload is.
+	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && s.User == nil && !restricted(s.InterpreterArgs) {
 		argv = slices.Insert(argv, 1, "--require", preload)
 	}
 	return path, argv
