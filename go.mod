@@ -15,9 +15,14 @@ require (
 )
 
 require (
+	github.com/bmatcuk/doublestar/v4 v4.10.4 // indirect
 	github.com/clipperhouse/uax29/v2 v2.2.0 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/joho/godotenv v1.5.1 // indirect
 	github.com/mattn/go-runewidth v0.0.28 // indirect
+	github.com/netresearch/go-cron v0.9.1 // indirect
 	github.com/spf13/pflag v1.1.0 // indirect
+	github.com/subosito/gotenv v1.6.0 // indirect
 	golang.org/x/text v0.22.0 // indirect
 )
