@@ -27,6 +27,7 @@ import (
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
 	"paceline/internal/keeper"
+	"paceline/internal/jseval"
 	"paceline/internal/kernel"
 )
 
@@ -49,6 +50,8 @@ func run(argv []string) int {
 		switch argv[1] {
 		case roleKeeper:
 			return report(runKeeper())
+		case jseval.Role:
+			return report(jseval.Main(os.Stdin, os.Stdout))
 		case roleDaemon:
 			return report(runDaemon())
 		case daemon.ExecRole:
