@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"paceline/internal/app"
+	"paceline/internal/dotenv"
 	"paceline/internal/supervisor"
 )
 
@@ -27,13 +28,34 @@ func hasChannel(s *app.Spec) bool {
 // cluster module with Paceline as their primary.
 func isClusterNode(s *app.Spec) bool { return s.NodeWorkers() }
 
-// environ is the environment of one process: the app's own, and what tells the
-// process which instance it is and what it is given.
-func environ(l supervisor.Launch, g given) []string {
-	s := l.Spec
+// variables are those that the app is configured with: what its .env files say is
+// read now, and kept nowhere.
+func variables(s *app.Spec) (map[string]string, error) {
 	env := maps.Clone(s.Env)
 	if env == nil {
 		env = map[string]string{}
+	}
+	for _, file := range s.EnvFiles {
+		values, err := dotenv.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range values {
+			if !slices.Contains(s.EnvOwn, name) {
+				env[name] = value
+			}
+		}
+	}
+	return env, nil
+}
+
+// environ is the environment of one process: the app's own, and what tells the
+// process which instance it is and what it is given.
+func environ(l supervisor.Launch, g given) ([]string, error) {
+	s := l.Spec
+	env, err := variables(s)
+	if err != nil {
+		return nil, err
 	}
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {
@@ -60,7 +82,7 @@ func environ(l supervisor.Launch, g given) []string {
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, key+"="+env[key])
 	}
-	return list
+	return list, nil
 }
 
 // command is the argv of one process. Node gets the preload that lets

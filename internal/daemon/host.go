@@ -125,7 +125,9 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		spawn.Files = append(spawn.Files, child)
 		spawn.Keep = append(spawn.Keep, kept)
 	}
-	spawn.Env = environ(l, given)
+	if spawn.Env, err = environ(l, given); err != nil {
+		return 0, time.Time{}, err
+	}
 
 	ran, err := h.spawn(p, spawn)
 	if err != nil {
@@ -295,10 +297,8 @@ func (h *host) exited(e keeper.Exit) {
 	if p == nil {
 		return
 	}
-	if !h.succeeded(p) {
-		h.stats.Untrack(p.ID)
-	}
 	close(p.ended)
+	h.sampleInstead(p)
 	h.hangUp(p)
 	c := h.sharedBy(p)
 	if c != nil {

@@ -362,6 +362,9 @@ func (t *transition) comeUp() {
 	t.phase = online
 	t.act(keep)
 	t.emit(app.EventOnline, "")
+	if t.startup || t.readiness {
+		t.judge("") // the checks may have passed before
+	}
 	if !t.shows() && t.late {
 		t.late, t.reason = false, ""
 	}
@@ -379,6 +382,9 @@ func (t *transition) onReady() {
 
 // judge works out whether the instance is ready. why says what has failed.
 func (t *transition) judge(why string) {
+	if t.phase != online {
+		return
+	}
 	ready := (t.sign || t.await == nothing) && (t.passed || !t.startup) && (t.fit || !t.readiness)
 	switch {
 	case ready && !t.ready:
@@ -393,7 +399,7 @@ func (t *transition) judge(why string) {
 
 // onChecked takes in the result of a health check.
 func (t *transition) onChecked(msg Checked) {
-	if t.phase != online {
+	if t.phase != launching && t.phase != online {
 		return
 	}
 	why := msg.Check + " check fails: " + msg.Why
@@ -545,7 +551,7 @@ func (t *transition) onTimeout() {
 			return
 		}
 		t.late = true
-		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.machine.missing(t.policy))
+		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing(t.policy))
 		t.emit(app.EventWarning, t.reason)
 	case draining:
 		t.emit(app.EventWarning, fmt.Sprintf("still busy after draining for %s", t.drainWait()))
