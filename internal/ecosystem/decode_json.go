@@ -117,7 +117,7 @@ func (r *jsonReader) fail(err error) error {
 // lineCounter tells lines of offsets that only grow.
 type lineCounter struct {
 	data []byte
-	seen  int64
+	seen int64
 	line int
 }
 

@@ -105,10 +105,10 @@ type StopFlags struct {
 // LogFlags are the flags on log files. Paths are relative to the app's
 // directory; "NULL" means that nothing is kept, as in PM2.
 type LogFlags struct {
-	Out     string // -o, --output
-	Err     string // -e, --error
-	Both    string // -l, --log: the combined file
-	PID     string // -p, --pid
+	Out  string // -o, --output
+	Err  string // -e, --error
+	Both string // -l, --log: the combined file
+	PID  string // -p, --pid
 	// Dir is where the file of "-l" without a name is; "" makes that an error.
 	Dir        string
 	Default    bool   // -l without a name: a combined file in Dir
@@ -117,6 +117,6 @@ type LogFlags struct {
 	DateFormat string // --log-date-format, in the tokens of day.js
 	Type       string // --log-type: "json" or "raw"
 	Disable    bool   // --disable-logs
-	MaxSize string // --log-max-size: "10M", "512K", bytes, or "off"
-	Keep    string // --log-keep: how many rotated files stay, "0" for none
+	MaxSize    string // --log-max-size: "10M", "512K", bytes, or "off"
+	Keep       string // --log-keep: how many rotated files stay, "0" for none
 }
