@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"paceline/internal/app"
+	"paceline/internal/dotenv"
 	"paceline/internal/schedule"
 )
 
@@ -151,6 +152,9 @@ func envFiles(o *StartOptions, cwd string, spec *app.Spec) error {
 	for _, name := range o.EnvFiles {
 		file := join(cwd, name)
 		if err := readableFile(file); err != nil {
+			return fmt.Errorf("--env-file %q: %w", name, err)
+		}
+		if _, err := dotenv.Read(file); err != nil {
 			return fmt.Errorf("--env-file %q: %w", name, err)
 		}
 		spec.EnvFiles = append(spec.EnvFiles, file)

@@ -29,12 +29,10 @@ func Main(stdin io.Reader, stdout io.Writer) error {
 	}
 	follow(in)
 	var failed error
+	out := json.NewEncoder(stdout)
+	out.SetEscapeHTML(false) // the value stays as JSON.stringify writes it
 	send := func(a answer) {
-		text, err := json.Marshal(a)
-		if err == nil {
-			_, err = stdout.Write(append(text, '\n'))
-		}
-		failed = errors.Join(failed, err)
+		failed = errors.Join(failed, out.Encode(a))
 	}
 	send(evaluate(req, send))
 	return failed

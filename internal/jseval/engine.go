@@ -225,7 +225,7 @@ func (e *engine) normalize(vm *quickjs.VM, base, spec string) (string, error) {
 	if err != nil {
 		known := nodeError(err, "open")
 		line, column := e.mention(base, spec)
-		n, err := vm.Call("__paceline.missing", known.code, known.message, base, line, column)
+		n, err := vm.Call("__paceline.missing", known.code, known.message, base, line, column, "")
 		return fmt.Sprintf("error:%v", n), err
 	}
 	switch at.Format {
@@ -268,7 +268,7 @@ func (e *engine) load(vm *quickjs.VM, name string) (string, error) {
 // broken is the text of a module that cannot be read.
 func (e *engine) broken(vm *quickjs.VM, name string, err error) (string, error) {
 	known := nodeError(err, "open")
-	n, err := vm.Call("__paceline.missing", known.code, known.message, name, 0, 0)
+	n, err := vm.Call("__paceline.missing", known.code, known.message, name, 0, 0, name)
 	return fmt.Sprintf("throw __paceline.error(%v)", n), err
 }
 

@@ -119,12 +119,10 @@ func (e *engine) settle(a answer) {
 	}
 }
 
-// read does what fs has.
+// read does what fs has. Relative paths are right as they are: Dir is this
+// process's working directory.
 func (e *engine) read(op string, a arguments) (any, error) {
 	name := a.text(1)
-	if !filepath.IsAbs(name) && name != "" {
-		name = filepath.Join(e.Dir, name)
-	}
 	var err error
 	switch op {
 	case "readFile":
@@ -155,7 +153,7 @@ func (e *engine) read(op string, a arguments) (any, error) {
 	case "realpath":
 		var real string
 		if real, err = filepath.EvalSymlinks(name); err == nil {
-			return real, nil
+			return filepath.Abs(real)
 		}
 		op = "lstat"
 	case "readlink":

@@ -1,6 +1,7 @@
 package jseval
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -99,44 +100,59 @@ func shell(name string) any {
 	return nil
 }
 
+// interfaces is JSON of pairs, as the order of the interfaces is kept.
 func interfaces() (any, error) {
 	list, err := net.Interfaces()
 	if err != nil {
 		return nil, &codeError{code: "EIO", message: fmt.Sprintf("os.networkInterfaces: %v", err)}
 	}
-	out := map[string]any{}
+	out := [][2]any{}
 	for _, i := range list {
 		addrs, err := i.Addrs()
 		if err != nil || i.Flags&net.FlagUp == 0 {
 			continue
 		}
-		var entries []any
+		var entries []address
 		for _, a := range addrs {
-			ipnet, ok := a.(*net.IPNet)
-			if !ok {
-				continue
+			if ipnet, ok := a.(*net.IPNet); ok {
+				entries = append(entries, addressOf(i, ipnet))
 			}
-			mac := i.HardwareAddr.String()
-			if mac == "" {
-				mac = "00:00:00:00:00:00"
-			}
-			entry := map[string]any{
-				"address": ipnet.IP.String(), "netmask": net.IP(ipnet.Mask).String(), "family": "IPv4", "mac": mac,
-				"internal": i.Flags&net.FlagLoopback != 0, "cidr": ipnet.String(),
-			}
-			if ipnet.IP.To4() == nil {
-				entry["family"], entry["scopeid"] = "IPv6", 0
-				if ipnet.IP.IsLinkLocalUnicast() {
-					entry["scopeid"] = i.Index
-				}
-			}
-			entries = append(entries, entry)
 		}
 		if entries != nil {
-			out[i.Name] = entries
+			out = append(out, [2]any{i.Name, entries})
 		}
 	}
-	return out, nil
+	text, err := json.Marshal(out)
+	return string(text), err
+}
+
+// address is an entry of os.networkInterfaces, with the fields in Node's order.
+type address struct {
+	Address  string `json:"address"`
+	Netmask  string `json:"netmask"`
+	Family   string `json:"family"`
+	MAC      string `json:"mac"`
+	Internal bool   `json:"internal"`
+	CIDR     string `json:"cidr"`
+	ScopeID  *int   `json:"scopeid,omitempty"`
+}
+
+func addressOf(i net.Interface, n *net.IPNet) address {
+	a := address{
+		Address: n.IP.String(), Netmask: net.IP(n.Mask).String(), Family: "IPv4", MAC: i.HardwareAddr.String(),
+		Internal: i.Flags&net.FlagLoopback != 0, CIDR: n.String(),
+	}
+	if a.MAC == "" {
+		a.MAC = "00:00:00:00:00:00"
+	}
+	if n.IP.To4() == nil {
+		scope := 0
+		if n.IP.IsLinkLocalUnicast() {
+			scope = i.Index
+		}
+		a.Family, a.ScopeID = "IPv6", &scope
+	}
+	return a
 }
 
 func meminfo(field string) (any, error) {

@@ -1,6 +1,6 @@
 // assert: the checks that config files make.
-(function (module, exports, { builtin }) {
 'use strict';
+(function (module, exports, { builtin }) {
 class AssertionError extends Error {
   constructor(o) { super(o.message); this.name = 'AssertionError'; this.code = 'ERR_ASSERTION'; this.actual = o.actual; this.expected = o.expected; this.operator = o.operator; }
 }

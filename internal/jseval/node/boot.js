@@ -203,7 +203,7 @@ function requireModule(file) {
 
 // --- ES modules: what the loader in Go asks for ---
 
-const errors = [];
+const errors = [], broken = new Map(); // by number, by the module's name
 const quote = JSON.stringify;
 // wrapper is the text of an ES module that stands for a value.
 function wrapper(get, value, named) {
@@ -224,13 +224,15 @@ Object.defineProperty(globalThis, '__paceline', {
         const value = load(file, format, main ?? null);
         return wrapper(`__paceline.load(${quote(file)}, ${quote(format)})`, value, format !== 'json');
       } catch (e) {
+        broken.set(`${format}:${file}`, e);
         return `throw __paceline.error(${errors.push(e) - 1})`;
       }
     },
     // missing keeps the error of a resolution that failed for its import to throw.
-    missing(code, message, file, line, column) {
+    missing(code, message, file, line, column, name) {
       const e = Object.assign(fault(code, message, Error), { fileName: file, lineNumber: line, columnNumber: column });
       for (const k of ['fileName', 'lineNumber', 'columnNumber']) Object.defineProperty(e, k, { enumerable: false });
+      broken.set(name || `error:${errors.length}`, e);
       return errors.push(e) - 1;
     },
     error: (n) => errors[n],
@@ -316,8 +318,16 @@ function obstacle(root) {
 }
 function fail(e) {
   const d = {};
+  // A module that could not be loaded has no exports, which the engine sees first.
+  const attempt = (f) => { try { return f(); } catch { /* a trap or a getter */ } };
+  const text = attempt(() => e.message);
+  if (e instanceof SyntaxError && typeof text === 'string') {
+    const [, name] = / in module '(.*)'$/.exec(text) ?? [];
+    if (broken.has(name)) return fail(broken.get(name));
+    if (name) attempt(() => { e.message = text.replace(/'(?:cjs|json):/, "'"); });
+  }
   const put = (k, f) => { try { const v = f(); if (v !== undefined) d[k] = typeof v === 'number' ? v : String(v); } catch { /* not readable: left out */ } };
-  if (e instanceof Error || (e !== null && typeof e === 'object' && typeof e.stack === 'string')) {
+  if (e instanceof Error || (e !== null && typeof e === 'object' && typeof attempt(() => e.stack) === 'string')) {
     put('name', () => e.name);
     put('message', () => e.message);
     put('stack', () => e.stack);

@@ -1,7 +1,7 @@
 // buffer: Buffer as configs use it. Bytes cross to Go as a string with one
 // character for each byte.
-(function (module, exports, { host, fault }) {
 'use strict';
+(function (module, exports, { host, fault }) {
 const bytes = (s) => { const a = new Uint8Array(s.length); for (let i = 0; i < s.length; i++) a[i] = s.charCodeAt(i); return a; };
 const chars = (a) => { let s = ''; for (let i = 0; i < a.length; i += 4096) s += String.fromCharCode(...a.subarray(i, i + 4096)); return s; };
 class Buffer extends Uint8Array {

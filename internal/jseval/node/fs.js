@@ -1,6 +1,6 @@
 // fs: reading alone, synchronous, by callback and by promise.
-(function (module, exports, { host, builtin, fault }) {
 'use strict';
+(function (module, exports, { host, builtin, fault }) {
 const toPath = (p) => {
   if (typeof p === 'string') {
     if (p.includes('\0')) throw fault('ERR_INVALID_ARG_VALUE', 'a path cannot contain a NUL byte');
@@ -61,7 +61,7 @@ const read = {
   },
   realpath: (p) => host('realpath', toPath(p)),
   readlink: (p) => host('readlink', toPath(p)),
-  access: (p, mode = 0) => host('access', toPath(p), mode),
+  access(p, mode = 0) { host('access', toPath(p), mode); },
 };
 read.realpath.native = read.realpath;
 

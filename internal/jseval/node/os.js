@@ -1,6 +1,6 @@
 // os: what the machine is, asked when it is used.
-(function (module, exports, { host, info, builtin }) {
 'use strict';
+(function (module, exports, { host, info, builtin }) {
 const os = {
   EOL: '\n', devNull: '/dev/null',
   arch: () => info.arch,
@@ -15,7 +15,7 @@ const os = {
   hostname: () => host('os', 'hostname'),
   loadavg: () => host('os', 'loadavg'),
   machine: () => host('os', 'uname').machine,
-  networkInterfaces: () => host('os', 'interfaces'),
+  networkInterfaces: () => Object.fromEntries(JSON.parse(host('os', 'interfaces'))),
   release: () => host('os', 'uname').release,
   tmpdir() {
     const { env } = builtin('process');

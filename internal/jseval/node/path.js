@@ -1,6 +1,6 @@
 // path, for POSIX alone.
-(function (module, exports, { fault, info }) {
 'use strict';
+(function (module, exports, { fault, info }) {
 const check = (s, what) => {
   if (typeof s !== 'string') throw fault('ERR_INVALID_ARG_TYPE', `The "${what}" argument must be of type string. Received ${s === null || s === undefined ? s : `type ${typeof s}`}`);
 };
@@ -57,8 +57,7 @@ const path = {
     if (t === '') return '/';
     const i = t.lastIndexOf('/');
     if (i < 0) return '.';
-    const d = t.slice(0, i).replace(/\/+$/, '');
-    return d === '' ? (t.startsWith('//') && i === 1 ? '//' : '/') : d;
+    return i === 0 ? '/' : i === 1 && t[0] === '/' ? '//' : t.slice(0, i);
   },
   basename(s, suffix) {
     check(s, 'path');

@@ -1,6 +1,6 @@
 // querystring: parse and stringify.
-(function (module) {
 'use strict';
+(function (module) {
 const unescape = (s) => { try { return decodeURIComponent(s); } catch { return s; } };
 const parse = (s, sep = '&', eq = '=') => {
   const r = Object.create(null);

@@ -1,7 +1,7 @@
 // url: URL as far as http, file and database addresses need it (no IDNA), and the
 // two ways between paths and file URLs.
-(function (module, exports, { info, fault, builtin }) {
 'use strict';
+(function (module, exports, { info, fault, builtin }) {
 const ports = { 'http:': '80', 'https:': '443', 'ws:': '80', 'wss:': '443', 'ftp:': '21', 'file:': '' };
 const special = (p) => p in ports;
 const hex = (s) => Array.from(new (builtin('util').TextEncoder)().encode(s), (b) => '%' + b.toString(16).toUpperCase().padStart(2, '0')).join('');

@@ -1,6 +1,6 @@
 // util: printing values, and the small helpers that packages load.
-(function (module, exports, { host, builtin, fault }) {
 'use strict';
+(function (module, exports, { host, builtin, fault }) {
 const name = /^[A-Za-z_$][\w$]*$/;
 const quote = (s) => {
   const q = !s.includes("'") ? "'" : !s.includes('"') ? '"' : !s.includes('`') ? '`' : "'";
@@ -37,7 +37,12 @@ function inspect(v, o) {
       };
       const own = Reflect.ownKeys(v).filter((k) => Object.prototype.propertyIsEnumerable.call(v, k));
       if (Array.isArray(v) || (ArrayBuffer.isView(v) && !(v instanceof DataView))) {
-        const items = Array.from(v).slice(0, 100).map((x, i) => (i in v ? show(x, depth + 1) : '<empty item>'));
+        const items = [];
+        for (let i = 0, holes = 0; i < v.length && items.length < 100; i++) {
+          if (!(i in v)) holes++;
+          if (holes && (i in v || i === v.length - 1)) { items.push(`<${holes} empty item${holes > 1 ? 's' : ''}>`); holes = 0; }
+          if (i in v) items.push(show(v[i], depth + 1));
+        }
         if (v.length > 100) items.push(`... ${v.length - 100} more item${v.length > 101 ? 's' : ''}`);
         items.push(...own.filter((k) => typeof k === 'symbol' || !/^\d+$/.test(k)).map(field));
         return wrap(Array.isArray(v) && type === 'Array' ? '' : `${type}(${v.length}) `, '[', items, ']');
