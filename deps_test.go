@@ -36,7 +36,7 @@ var imports = map[string][]string{
 	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
 	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dotenv"},
+	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
@@ -79,6 +79,8 @@ var outside = map[string][]string{
 	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},
 	"github.com/spf13/pflag":         {"internal/cli"},
+	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
+	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
 	"modernc.org/libc":               {"internal/jseval"},

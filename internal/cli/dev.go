@@ -9,14 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"paceline/internal/app"
-	"paceline/internal/ecosystem"
 )
 
 // devDelay is how long dev waits before it starts what has crashed: PM2's.
 const devDelay = "1s"
 
 func (c *cli) devCommand() *cobra.Command {
-	var o ecosystem.StartOptions
+	s := c.newStarting()
 	var d dev
 	cmd := &cobra.Command{
 		Use:   "dev target... [-- args...]",
@@ -34,7 +33,12 @@ ends all of them and removes it.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
-				args, o.Args = args[:at], args[at:]
+				args, s.args = args[:at], args[at:]
+			}
+			s.quiet = true
+			s.tellIdle(cmd.Flags())
+			if err := s.gather(cmd.Flags()); err != nil {
+				return err
 			}
 			if len(args) > 1 && args[0] == "start" { // `pm2-dev start app.js`
 				args = args[1:]
@@ -43,11 +47,10 @@ ends all of them and removes it.`,
 				return errors.New(`name what to run before "--"`)
 			}
 			return c.foreground(true, func() error {
-				o.Dir, o.Environ, o.CPUs = c.Dir, c.Environ, c.CPUs
-				if o.Restart.Delay == "" {
-					o.Restart.Delay = devDelay
+				if s.options.Restart.Delay == "" {
+					s.options.Restart.Delay = devDelay
 				}
-				d.starting = starting{cli: c, options: o, quiet: true}
+				d.starting = s
 				d.print, d.noFiles, d.autoExit, d.heard, d.prepare = c.printNames(), true, d.exits, d.hear, d.watched
 				return d.run(cmd.Context(), args)
 			})
@@ -57,7 +60,8 @@ ends all of them and removes it.`,
 	f.StringArrayVar(&d.ignore, "ignore", nil, "`files` whose changes do not count, apart by blanks or commas, beside dotfiles and node_modules; may be repeated (default: none)")
 	f.StringVar(&d.postExec, "post-exec", "", "`command line` for the shell, after each restart (default: none)")
 	f.BoolVar(&d.exits, "auto-exit", false, "end when all apps have ended")
-	startFlags(f, &o)
+	startFlags(f, &s.options)
+	fileFlags(f, &s.files)
 	mustComplete(cmd, "balance", texts(app.Balances()))
 	mustComplete(cmd, "instances", []string{"max"})
 	return cmd

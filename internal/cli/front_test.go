@@ -42,7 +42,7 @@ func TestStatusOfApps(t *testing.T) {
 }
 
 func TestFrontLeavesOwnOutputsAlone(t *testing.T) {
-	f := front{starting: starting{cli: newCLI(Options{})}, print: app.PrintJSON, noFiles: true, autoExit: true}
+	f := front{starting: newCLI(Options{}).newStarting(), print: app.PrintJSON, noFiles: true, autoExit: true}
 	s := app.Spec{OutFile: "/dev/stdout", LogFile: "/dev/fd/2"}
 	f.adjust(&s)
 	if s.OutFile != "/dev/null" || s.ErrFile != "/dev/null" || s.LogFile != "/dev/null" || s.Print != app.PrintJSON || !f.autoExit {

@@ -10,14 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"paceline/internal/app"
-	"paceline/internal/ecosystem"
 )
 
 // nothingOnline is the exit status of PM2's runtime when it ends by itself.
 const nothingOnline = 2
 
 func (c *cli) runtimeCommand() *cobra.Command {
-	var o ecosystem.StartOptions
+	s := c.newStarting()
 	var r runtime
 	cmd := &cobra.Command{
 		Use:   "runtime target... [-- args...]",
@@ -43,9 +42,13 @@ status 2 when nothing is online any more.`,
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Dir, o.Environ, o.CPUs = c.Dir, c.Environ, c.CPUs
 			if at := cmd.ArgsLenAtDash(); at >= 0 {
-				args, o.Args = args[:at], args[at:]
+				args, s.args = args[:at], args[at:]
+			}
+			s.quiet = true
+			s.tellIdle(cmd.Flags())
+			if err := s.gather(cmd.Flags()); err != nil {
+				return err
 			}
 			if len(args) > 1 && args[0] == "start" { // `pm2-runtime start app.js`
 				args = args[1:]
@@ -59,7 +62,7 @@ status 2 when nothing is online any more.`,
 			}
 			return c.foreground(!c.asPM2(), func() error {
 				r.front = front{
-					starting: starting{cli: c, options: o, quiet: true},
+					starting: s,
 					print:    form, noFiles: true, autoExit: !r.noAutoExit,
 				}
 				if status := nothingOnline; c.asPM2() {
@@ -76,7 +79,8 @@ status 2 when nothing is online any more.`,
 	f.BoolVar(&r.formatted, "formatted", false, "id and name before each line")
 	f.BoolVar(&r.noAutoExit, "no-auto-exit", false, "stay when all apps have ended")
 	f.IntVar(&r.delay, "delay", 0, "`seconds` to wait before the start")
-	startFlags(f, &o)
+	startFlags(f, &s.options)
+	fileFlags(f, &s.files)
 	mustComplete(cmd, "balance", texts(app.Balances()))
 	mustComplete(cmd, "instances", []string{"max"})
 	cmd.FParseErrWhitelist.UnknownFlags = c.asPM2()
