@@ -59,8 +59,16 @@ func (h *host) drainAdopted(p *process) bool {
 		if p.Spec.Runtime == app.RuntimeNode && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
 			o.Closed = true // each of its answers closes the connection now
 		}
-		c.drained(p.key, drain.Wait(ctx, o))
+		if o.Queues {
+			c.drained(p.key, drain.Wait(ctx, o))
+			p.sink(supervisor.Drained{})
+			return
+		}
+		r, release := c.drainShared(ctx, is, o)
+		defer release()
+		c.drained(p.key, r)
 		p.sink(supervisor.Drained{})
+		awaitDeaf(ctx, o)
 	}()
 	return true
 }
