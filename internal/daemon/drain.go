@@ -64,7 +64,7 @@ func (h *host) drainAdopted(p *process) bool {
 			p.sink(supervisor.Drained{})
 			return
 		}
-		r, release := c.drainShared(ctx, is, o)
+		r, release := h.drainShared(ctx, c, is, o)
 		defer release()
 		c.drained(p.key, r)
 		p.sink(supervisor.Drained{})

@@ -24,13 +24,13 @@ const (
 	// deafPatience is how long connections are held after the stop signal is due. A
 	// program without a handler for it has long ended then, and one with a handler
 	// loses none, whenever it closes its listeners.
-	deafPatience = 250 * time.Millisecond
+	deafPatience = time.Second
 )
 
 // drainShared waits until a process has no request in flight and cannot get one: until
 // the release, nobody gets connections from the queues that it accepts from. Where they
 // cannot be held, or ctx ends, it says what it saw.
-func (c *cluster) drainShared(ctx context.Context, is seat, o drain.Options) (r drain.Result, release func()) {
+func (h *host) drainShared(ctx context.Context, c *cluster, is seat, o drain.Options) (r drain.Result, release func()) {
 	begun, resort := time.Now(), lastResort
 	defer func() { r.Took = time.Since(begun) }()
 	nothing := func() {}
@@ -56,7 +56,7 @@ func (c *cluster) drainShared(ctx context.Context, is seat, o drain.Options) (r 
 			return w.Wait(ctx), nothing
 		}
 		if r = waitFor(ctx, patience, func(ctx context.Context) drain.Result {
-			return c.finish(ctx, is, w)
+			return h.finish(ctx, c, is, w)
 		}); r.Err == nil || ctx.Err() != nil {
 			return r, release
 		}
@@ -75,20 +75,35 @@ func (c *cluster) drainShared(ctx context.Context, is seat, o drain.Options) (r 
 
 // finish waits, while connections are held, until the last handshakes are over and a
 // process has answered what it has.
-func (c *cluster) finish(ctx context.Context, is seat, w *drain.Watch) drain.Result {
+func (h *host) finish(ctx context.Context, c *cluster, is seat, w *drain.Watch) drain.Result {
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
 	for first := true; ; first = false { // a packet on its way through the kernel is seen the second time
-		some := c.set.Connecting(is.Number)
-		if !some && !first {
-			return w.WaitQueues(ctx)
+		if !c.set.Connecting(is.Number) && !first {
+			r := w.WaitQueues(ctx)
+			if r.Err != nil || h.surely(c, is, w) {
+				return r
+			}
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return w.WaitQueues(ctx)
+			return w.WaitQueues(ctx) // what it still has in hand
 		}
 	}
+}
+
+// surely looks once more while the process stands still: on a busy machine a thread may
+// have been interrupted for long between an accept and its descriptor, when the
+// connection is nobody's.
+func (h *host) surely(c *cluster, is seat, w *drain.Watch) bool {
+	thaw, err := h.freeze(c, is.Number)
+	if err != nil {
+		return false
+	}
+	defer thaw()
+	state, err := w.LookAgain()
+	return err == nil && state.Busy == 0 && state.Queued == 0
 }
 
 // forever is longer than any drain.

@@ -173,5 +173,16 @@ func (w *Watch) WaitQueues(ctx context.Context) Result {
 	return wait(ctx, w, o)
 }
 
+// LookAgain is Look that takes no connection for another program's only because it was
+// so before: for processes that stand still, and so are in no midst of an accept.
+func (w *Watch) LookAgain() (State, error) {
+	for _, k := range w.known {
+		if !k.theirs {
+			k.looks = 0
+		}
+	}
+	return w.Look()
+}
+
 // Close frees what the Watch holds.
 func (w *Watch) Close() { w.diag.close() }
