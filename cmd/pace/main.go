@@ -28,6 +28,7 @@ import (
 	"paceline/internal/daemon"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/serve"
 )
 
 // version is set by the linker at a release.
@@ -53,6 +54,8 @@ func run(argv []string) int {
 			return report(runDaemon())
 		case daemon.ExecRole:
 			return report(daemon.ListenPID(argv[2:]))
+		case serve.Role:
+			return report(runServe(argv[2:]))
 		}
 	}
 	return runCLI(argv)
@@ -113,6 +116,13 @@ func runDaemon() error {
 		Keeper: os.NewFile(keeperFD, "keeper"), Socket: os.NewFile(socketFD, "api"),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
+}
+
+// runServe is the static file server, an app of pace's own.
+func runServe(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
 }
 
 // runCLI is what a user calls.
