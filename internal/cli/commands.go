@@ -20,7 +20,7 @@ func commandGroups() []commandGroup {
 		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
-				c.scaleCommand(), c.deleteCommand(), c.resetCommand(), c.serveCommand(),
+				c.scaleCommand(), c.deleteCommand(), c.resetCommand(), c.serveCommand(), c.deployCommand(),
 			}
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
@@ -30,7 +30,8 @@ func commandGroups() []commandGroup {
 		}},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
+				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
 			}
 		}},
 	}
@@ -39,20 +40,20 @@ func commandGroups() []commandGroup {
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
 	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		deploy dump ecosystem env forward get id imonit init inspect install install-otel link login
+		dump ecosystem env forward get id imonit init inspect install install-otel link login
 		logout logrotate module:generate module:install module:uninstall module:update monit monitor multiset
 		open package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
 		resurrect save send sendSignal set slist startOrGracefulReload startOrReload startOrRestart
-		startup sysinfos trigger uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+		sysinfos trigger uninstall uninstall-otel unlink unmonitor unset web`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
 	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring disable-logs
 		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env format fresh gid
-		highlight hp ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
-		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support
-		timestamp trace uid update-env user v8 wait-ip watch watch-delay write`)
+		highlight ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
+		no-automation no-daemon no-pmx no-vizion node-version only pid sort source-map-support
+		timestamp trace uid update-env v8 watch watch-delay write`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.
