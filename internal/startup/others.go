@@ -44,7 +44,7 @@ start() {
 	ebegin "Starting the apps of ` + s.User + `"
 	# An app that does not come up is no reason to take the others down.
 	as_user ` + atBoot + `
-	[ -s "$pidfile" ]
+	[ -s "$pidfile" ] && kill -0 "$(cat "$pidfile")"
 	eend $?
 }
 

@@ -1,8 +1,6 @@
 package startup
 
-import (
-	"strings"
-)
+import "strings"
 
 func systemd() Platform {
 	root := func(root string) []string {
@@ -82,9 +80,8 @@ func systemdQuote(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(systemdText(text)) + `"`
 }
 
-// systemdCommand writes a program's path, in which a $ would name a variable.
+// systemdCommand writes a program's path; in this first word no $ names a variable.
 func systemdCommand(path string) string {
-	path = strings.ReplaceAll(path, "$", "$$")
 	if strings.ContainsAny(path, " \"'\\;") {
 		return systemdQuote(path)
 	}
