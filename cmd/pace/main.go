@@ -27,9 +27,10 @@ import (
 
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
-	"paceline/internal/keeper"
 	"paceline/internal/jseval"
+	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/serve"
 )
 
 // version is set by the linker at a release.
@@ -64,6 +65,8 @@ func run(argv []string) int {
 			return report(runDaemon(len(argv) > 2 && argv[2] == daemonFront))
 		case daemon.ExecRole:
 			return report(daemon.ListenPID(argv[2:]))
+		case serve.Role:
+			return report(runServe(argv[2:]))
 		}
 	}
 	name := filepath.Base(argv[0])
@@ -126,6 +129,13 @@ func runDaemon(foreground bool) error {
 		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 		Foreground: foreground,
 	})
+}
+
+// runServe is the static file server, an app of pace's own.
+func runServe(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
 }
 
 // runCLI is what a user calls. In front of a keeper in the foreground it is told of
