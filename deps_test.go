@@ -34,17 +34,22 @@ var imports = map[string][]string{
 	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
 	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app"},
+	"internal/ecosystem": {"internal/app", "internal/dotenv"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/state", "internal/stats",
-		"internal/supervisor",
+		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/keeper", "internal/kernel",
+		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app"},
-	"internal/stats":      {"internal/app"},
+	"internal/stats":      {"internal/app", "internal/proctree"},
+	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
+	"internal/watch":      nil,
+	"internal/schedule":   nil,
+	"internal/dotenv":     nil,
 
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
@@ -64,13 +69,16 @@ var imports = map[string][]string{
 // outside says which packages may import which module that is not ours, so that
 // each stays replaceable in one place. "*" means any, in files for Linux alone.
 var outside = map[string][]string{
-	"github.com/cilium/ebpf":       {"internal/port/dispatch"},
-	"github.com/google/renameio":   {"internal/state"},
-	"github.com/jedib0t/go-pretty": {"internal/cli"},
-	"github.com/spf13/cobra":       {"internal/cli"},
-	"github.com/spf13/pflag":       {"internal/cli"},
-	"golang.org/x/term":            {"cmd/pace", "internal/cli"},
-	"golang.org/x/sys":             {"*"},
+	"github.com/bmatcuk/doublestar":  {"internal/watch"},
+	"github.com/cilium/ebpf":         {"internal/port/dispatch"},
+	"github.com/fsnotify/fsnotify":   {"internal/watch"},
+	"github.com/google/renameio":     {"internal/state"},
+	"github.com/jedib0t/go-pretty":   {"internal/cli"},
+	"github.com/netresearch/go-cron": {"internal/schedule"},
+	"github.com/spf13/cobra":         {"internal/cli"},
+	"github.com/spf13/pflag":         {"internal/cli"},
+	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
+	"golang.org/x/sys":               {"*"},
 }
 
 // source is one file of ours that is not a test.

@@ -59,6 +59,11 @@ func (h *Health) Checks() map[string]*HealthCheck {
 	return list
 }
 
+// Patience is how long the check may take to pass or fail for the first time.
+func (c *HealthCheck) Patience() time.Duration {
+	return time.Duration(c.Delay) + time.Duration(c.Retries)*(time.Duration(c.Interval)+time.Duration(c.Timeout))
+}
+
 // minInterval keeps a typing error from loading the machine.
 const minInterval = 100 * time.Millisecond
 

@@ -65,6 +65,7 @@ func (d *daemon) complete(list []app.Status) {
 	for i := range list {
 		if spec := specs[list[i].Name]; spec != nil { // else it has been deleted meanwhile
 			d.host.complete(&list[i], spec)
+			list[i].NextRun = d.triggers.next(spec)
 		}
 	}
 }
@@ -104,12 +105,16 @@ func (d *daemon) start(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkTriggers(q.Specs); err != nil {
+		return nil, err
+	}
 	if q.Force {
 		if err := d.replace(r.Context(), q.Specs); err != nil {
 			return nil, err
 		}
 	}
 	list, err := d.supervisor.Start(r.Context(), q.Specs)
+	d.triggers.sync()
 	return d.reply(list, err)
 }
 
@@ -123,6 +128,9 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	if err != nil {
 		return api.ActionReply{}, err
 	}
+	if err := checkTriggers(q.Specs); err != nil {
+		return api.ActionReply{}, err
+	}
 	var names []string
 	for i := range q.Specs {
 		names = append(names, q.Specs[i].Name)
@@ -134,6 +142,7 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	list, changes, err := d.supervisor.Apply(r.Context(), q.Specs, supervisor.ApplyOptions{
 		Reload: q.Action == api.ApplyReload, Parallel: q.Parallel, Progress: step,
 	})
+	d.triggers.sync()
 	if err == nil {
 		for _, name := range names {
 			d.host.prune(name)

@@ -45,6 +45,7 @@ type daemon struct {
 	hub        *hub
 	host       *host
 	supervisor *supervisor.Supervisor
+	triggers   *triggers
 	left       chan struct{}   // a request asks the daemon to end
 	ending     context.Context // ends when the daemon does
 }
@@ -84,9 +85,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	d.host.adoption = &adoption{h: d.host}
 	d.host.openFreezer()
 	d.host.openCgroups()
+	d.triggers = &triggers{ctx: ending, log: o.Log, home: o.Home, stale: make(chan struct{}, 1)}
 	d.supervisor = supervisor.New(supervisor.Options{
 		Host: d.host, Event: d.happened, Save: d.save,
 	})
+	d.triggers.supervisor = d.supervisor
 	if err := d.restore(inventory); err != nil { //nolint:contextcheck // adopted apps outlive every context
 		return err
 	}
@@ -96,6 +99,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.boundMemory)
+	parts.Go(d.triggers.run)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err
@@ -190,7 +195,10 @@ func (d *daemon) happened(e app.Event) {
 
 func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json") }
 
-func (d *daemon) save(s supervisor.Saved) error { return state.Save(d.statePath(), s) }
+func (d *daemon) save(s supervisor.Saved) error {
+	d.triggers.touch() // they look at the apps when those have changed
+	return state.Save(d.statePath(), s)
+}
 
 // restore takes up where the last daemon stopped: the wanted apps come from
 // state.json, what is fresher or missing there from the keeper.
@@ -222,6 +230,7 @@ func (d *daemon) restore(inventory *keeper.Inventory) error {
 	calls, _ := d.host.kept.entry(callsName)
 	d.host.settle()
 	d.host.adoption.resume(trap, calls)
+	d.triggers.touch()
 	return nil
 }
 

@@ -78,18 +78,26 @@ func filesOf(home string, s *app.Spec, id int) files {
 		err: place(s.ErrFile, name+"-error.log"),
 		pid: filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid"),
 	}
+	if s.PIDFile != "" {
+		ext := filepath.Ext(s.PIDFile)
+		f.pid = strings.TrimSuffix(s.PIDFile, ext) + "-" + strconv.Itoa(id) + ext
+	}
+	if s.DisableLogs {
+		f.out, f.err = "", ""
+		return f
+	}
 	if s.LogFile != "" {
 		f.both = place(s.LogFile, "")
 	}
 	return f
 }
 
-// fileName makes a name safe as part of a file name: anything but letters,
-// digits, dot, dash and underscore becomes a dash.
+// fileName makes a name safe as part of a file name, by PM2's rule: anything but
+// letters, digits, dot and dash becomes a dash.
 func fileName(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-':
 			return r
 		}
 		return '-'

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"paceline/internal/app"
 )
@@ -61,6 +62,7 @@ func TestApplyReload(t *testing.T) {
 		if _, _, err = w.Apply(ctx, []app.Spec{spec("api", func(s *app.Spec) { s.Mode = app.Fork })}, ApplyOptions{}); err != nil {
 			t.Fatal(err)
 		}
+		pass(time.Second) // the second and third leave
 		if st := w.one(0); st.Mode != app.Fork || len(w.List()) != 1 {
 			t.Errorf("after a restart into another mode: %+v", w.List())
 		}
