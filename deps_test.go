@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dotenv"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
 		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
@@ -62,6 +62,7 @@ var imports = map[string][]string{
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+	"internal/axm":           {"internal/app"},
 
 	"examples/go": nil,
 }

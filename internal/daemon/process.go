@@ -209,7 +209,9 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 	case nodeipc.Closed:
 		p.sink(supervisor.Unlistening{Addr: addrText(e.Addr)})
 	case nodeipc.Message:
-		p.sink(supervisor.Messaged{Data: e.Message})
+		if h.reported(p, e.Message) {
+			p.sink(supervisor.Messaged{Data: e.Message})
+		}
 	case nodeipc.Disconnected:
 		p.sink(supervisor.Drained{})
 	case nodeipc.Warning:
