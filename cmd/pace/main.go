@@ -125,7 +125,7 @@ func runCLI(argv []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return cli.Run(ctx, cli.Options{
-		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Args: argv[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		Home: home, Exe: exe, Version: version,
 		Ensure: keeper.Ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
 	})

@@ -25,9 +25,11 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
+				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(),
 			}
 		}},
+		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
@@ -38,21 +40,20 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
-	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
+	return strings.Fields(`autoinstall backward cleardump conf config create dash dashboard deepUpdate
 		deploy dump ecosystem env expose forward get id imonit init inspect install install-otel link login
-		logout logrotate module:generate module:install module:uninstall module:update monit monitor multiset
-		open package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
-		resurrect save send sendSignal serve set slist startOrGracefulReload startOrReload startOrRestart
-		startup sysinfos trigger uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+		logout module:generate module:install module:uninstall module:update monit monitor multiset
+		open package pid plus prettylist profile:cpu profile:mem publish pull register report
+		resurrect save serve set slist startOrGracefulReload startOrReload startOrRestart
+		startup sysinfos uninstall uninstall-otel unlink unmonitor unset unstartup web`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring disable-logs
-		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env format fresh gid
-		highlight hp ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
+	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring 		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env fresh gid
+		hp ignore-watch image-name max-memory-restart mini-list no-autostart
 		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support spa
-		timestamp trace uid update-env user v8 wait-ip watch watch-delay write`)
+		trace uid update-env user v8 wait-ip watch watch-delay write`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.
