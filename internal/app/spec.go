@@ -182,8 +182,12 @@ func (s *Spec) Validate() error {
 	}
 	abs := []struct{ field, path string }{{"exec", s.Exec}, {"cwd", s.Cwd}}
 	for _, f := range []struct{ field, path string }{
-		{"interpreter", s.Interpreter}, {"out_file", s.OutFile}, {"error_file", s.ErrFile}, {"log_file", s.LogFile},
-		{"pid_file", s.PIDFile}, {"source", s.Source},
+		{"interpreter", s.Interpreter},
+		{"out_file", s.OutFile},
+		{"error_file", s.ErrFile},
+		{"log_file", s.LogFile},
+		{"pid_file", s.PIDFile},
+		{"source", s.Source},
 	} {
 		if f.path != "" {
 			abs = append(abs, f)
