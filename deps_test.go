@@ -31,10 +31,10 @@ const module = "paceline/"
 var imports = map[string][]string{
 	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
+	"internal/cli":       {"internal/api", "internal/app", "internal/dayjs", "internal/ecosystem", "internal/probe"},
 	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dotenv"},
+	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
@@ -43,7 +43,7 @@ var imports = map[string][]string{
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
-	"internal/logs":       {"internal/app"},
+	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
@@ -62,6 +62,7 @@ var imports = map[string][]string{
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
 
 	"examples/go": nil,

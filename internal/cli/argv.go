@@ -44,11 +44,29 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 	if cmd == nil {
 		return nil, unknownCommand(root, word)
 	}
-	rest := append(append([]string{}, head[:at]...), head[at+1:]...)
+	rest := withOptional(cmd, append(append([]string{}, head[:at]...), head[at+1:]...))
 	if cmd.Name() == "scale" {
 		rest, tail = shield(values, rest, tail)
 	}
 	return append(append([]string{word}, rest...), tail...), nil
+}
+
+// withOptional joins options whose value may be left out with the word behind them,
+// which is that value, as with PM2.
+func withOptional(cmd *cobra.Command, args []string) (joined []string) {
+	for i := 0; i < len(args); i++ {
+		name, isLong := strings.CutPrefix(args[i], "--")
+		f := cmd.Flags().Lookup(name)
+		if isLong && f != nil && i+1 < len(args) && !isFlag(args[i+1]) {
+			if _, ok := f.Annotations[optional]; ok {
+				joined = append(joined, args[i]+"="+args[i+1])
+				i++
+				continue
+			}
+		}
+		joined = append(joined, args[i])
+	}
+	return joined
 }
 
 // shield moves the arguments behind "--", so that "-1" is one of them.

@@ -123,7 +123,10 @@ func logFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVarP(&o.Log.Err, "error", "e", "", "`file` for its standard error, NULL for none (default: in Paceline's home)")
 	f.StringVarP(&o.Log.Both, "log", "l", "", "`file` for both streams, as well (default: none)")
 	f.BoolVar(&o.Log.Merge, "merge-logs", false, "one file for all instances, not one for each id")
-	f.BoolVar(&o.Log.Time, "time", false, "write the time before each line")
+	f.BoolVar(&o.Log.Time, "time", false, "write the time before each line, as YYYY-MM-DDTHH:mm:ss")
+	f.StringVar(&o.Log.Date, "log-date-format", "", "write the time before each line in a `format` of day.js, e.g. 'DD.MM. HH:mm:ss.SSS' (default: none)")
+	f.StringVar(&o.Log.Type, "log-type", "", "`form` of the lines: json for an object with message, timestamp, type, process_id, app_name (default: as they come)")
+	f.BoolVar(&o.Log.Disable, "disable-logs", false, "store nothing of the output")
 	f.StringVar(&o.Log.MaxSize, "log-max-size", "", "`size` at which a log file is rotated: 512K, 10M, 1G or off (default 10M)")
 	f.StringVar(&o.Log.Keep, "log-keep", "", "`count` of rotated files that stay (default 10)")
 }

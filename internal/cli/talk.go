@@ -135,7 +135,7 @@ func (c *cli) attach(ctx context.Context, target, end string) error {
 	id := fmt.Sprint(s.ID)
 	out := logs{cli: c, raw: true, query: api.LogsQuery{Targets: []string{id}, Follow: true}}
 	typed := false
-	out.begun = func() {
+	out.started = func() {
 		if c.Stdin == nil || typed {
 			return
 		}

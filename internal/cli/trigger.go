@@ -21,7 +21,8 @@ func (c *cli) triggerCommand() *cobra.Command {
 		Long: `trigger has each process that the target means run an action that the app has
 registered with @pm2/io's io.action(name, function), and prints what each returns.
 It is an error if none of them has the action, and if one does not reply in time.
-` + "`pace show`" + ` lists the actions. ` + targetWords,
+` + "`pace show`" + ` lists the actions.
+` + targetWords,
 		Example: `  pace trigger api clear-cache
   pace trigger api set-level debug
   pace trigger all stats --timeout 30s`,
@@ -103,12 +104,12 @@ line anyhow. SIGUSR2 to the daemon does the same.`,
 }
 
 func (c *cli) logrotateCommand() *cobra.Command {
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "logrotate",
 		Short: "Tell how logs are rotated: by Paceline itself",
 		Long: `logrotate changes nothing: where PM2 writes a file for the system's logrotate,
 Paceline rotates and compresses log files by itself, without losing a line.`,
-		Example: `  pace start api.js --log-max-size 50M --log-keep 5`,
+		Example: `  pace logrotate`,
 		Args:    noWords,
 		RunE: func(*cobra.Command, []string) error {
 			c.say("Paceline rotates its logs itself: at 10 MB, with 10 old ones kept, compressed.\n" +
@@ -116,6 +117,4 @@ Paceline rotates and compresses log files by itself, without losing a line.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringP("user", "u", "", "ignored; PM2 writes a file for that `user`")
-	return cmd
 }

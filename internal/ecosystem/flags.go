@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"paceline/internal/app"
+	"paceline/internal/dayjs"
 )
 
 // flagError is the error of every flag value that cannot be read.
@@ -36,7 +37,9 @@ func policy(o *StartOptions, spec *app.Spec) error {
 	spec.NoAutorestart = o.Restart.NoAutorestart
 	spec.NoTreekill, spec.WaitReady = o.Stop.NoTreekill, o.Stop.WaitReady
 	spec.ShutdownWithMessage = o.Stop.ShutdownWithMessage
-	spec.MergeLogs, spec.LogTime = o.Log.Merge, o.Log.Time
+	if err := logForm(&o.Log, spec); err != nil {
+		return err
+	}
 
 	var err error
 	if spec.Instances, err = instances(o.Instances, o.CPUs); err != nil {
@@ -89,6 +92,25 @@ func policy(o *StartOptions, spec *app.Spec) error {
 		if spec.LogKeep == 0 {
 			spec.LogKeep = -1 // in a spec zero is the default
 		}
+	}
+	return nil
+}
+
+// logForm says how lines are written.
+func logForm(o *LogFlags, spec *app.Spec) error {
+	spec.MergeLogs, spec.LogTime, spec.DisableLogs = o.Merge, o.Time, o.Disable
+	if o.Date != "" {
+		if _, err := dayjs.Parse(o.Date); err != nil {
+			return fmt.Errorf("--log-date-format: %w", err)
+		}
+		spec.LogDateFormat = o.Date
+	}
+	switch o.Type {
+	case "", "raw":
+	case "json":
+		spec.LogJSON = true
+	default:
+		return flagError("--log-type", o.Type, "json, or nothing for lines as they are")
 	}
 	return nil
 }

@@ -65,6 +65,9 @@ type LogFlags struct {
 	Both    string // -l, --log: the combined file
 	Merge   bool   // --merge-logs
 	Time    bool   // --time
+	Date    string // --log-date-format, in the tokens of day.js
+	Type    string // --log-type: "json", or "" for lines as they are
+	Disable bool   // --disable-logs
 	MaxSize string // --log-max-size: "10M", "512K", bytes, or "off"
 	Keep    string // --log-keep: how many rotated files stay, "0" for none
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -63,6 +64,18 @@ func newForm(spec *Form) (*form, error) {
 }
 
 func (f *form) isJSON() bool { return f != nil && f.json }
+
+// Message returns the message of a line that Form.JSON has written, without its
+// newline; any other line as it is.
+func Message(line string) string {
+	var object struct {
+		Message *string `json:"message"`
+	}
+	if json.Unmarshal([]byte(line), &object) != nil || object.Message == nil {
+		return line
+	}
+	return strings.TrimSuffix(*object.Message, "\n")
+}
 
 // stamp returns the time as it is written for each line of a burst.
 func (f *form) stamp(now time.Time) string {
