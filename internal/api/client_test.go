@@ -114,6 +114,10 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpReset:     func() error { _, err := c.Reset(ctx, targets); return err },
 		OpFlush:     func() error { _, err := c.Flush(ctx, targets); return err },
 		OpScale:     func() error { _, err := c.Scale(ctx, ScaleRequest{}); return err },
+		OpSignal:    func() error { _, err := c.Signal(ctx, SignalRequest{}); return err },
+		OpSend:      func() error { _, err := c.Send(ctx, SendRequest{}); return err },
+		OpTrigger:   func() error { _, err := c.Trigger(ctx, TriggerRequest{}); return err },
+		OpReopen:    func() error { _, err := c.Reopen(ctx); return err },
 		OpLogs: func() error {
 			return c.Logs(ctx, LogsQuery{Lines: 3, Stream: Err, Follow: true}, Handler[LogLine]{Value: func(LogLine) error { return nil }})
 		},
@@ -378,6 +382,7 @@ func TestBriefKeepsWhatAListShows(t *testing.T) {
 	now := time.Now()
 	full := app.Status{
 		ID: 1, Name: "api", Namespace: "web", State: app.Online, StartedAt: now, OutFile: "/x", CreatedAt: now,
+		Metrics: []app.Metric{{Name: "users", Value: "3"}}, Actions: []string{"drop"},
 		LastExit: &app.Exit{Code: 1, At: now, Stderr: []string{"x"}}, Reason: "r", Ready: true,
 	}
 	brief := Brief(full)

@@ -85,6 +85,10 @@ func exchanges() map[string]exchange {
 		OpReset:   targets,
 		OpFlush:   targets,
 		OpScale:   {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
+		OpSignal:  {request: reflect.TypeFor[SignalRequest](), response: targets.response},
+		OpSend:    {request: reflect.TypeFor[SendRequest](), response: targets.response},
+		OpTrigger: {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
+		OpReopen:  {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:    {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
 		OpEvents:  {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
 		OpKill:    {response: reflect.TypeFor[KillReply]()},
@@ -180,6 +184,11 @@ func (d document) check(t *testing.T, at string, s *schema, typ reflect.Type) {
 	case reflect.TypeFor[app.Duration]():
 		if types, ok := s.Type.([]any); !ok || len(types) != 2 {
 			t.Errorf("%s: type %v, want string or number", at, s.Type)
+		}
+		return
+	case reflect.TypeFor[json.RawMessage]():
+		if s.Type != nil || s.Description == "" {
+			t.Errorf("%s: type %v, want none, as it may be any, and a description", at, s.Type)
 		}
 		return
 	case reflect.TypeFor[[]byte]():

@@ -31,9 +31,11 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
+				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(),
 			}
 		}},
+		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
@@ -45,18 +47,16 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
-	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		dump env forward get id imonit inspect install install-otel link login logout logrotate
-		module:generate module:install module:uninstall module:update monit monitor multiset open
-		package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
-		resurrect save send sendSignal set slist sysinfos trigger uninstall uninstall-otel unlink
-		unmonitor unset web`)
+	return strings.Fields(`autoinstall backward cleardump conf config create dash dashboard deepUpdate dump env forward
+		get id imonit inspect install install-otel link login logout module:generate module:install
+		module:uninstall module:update monit monitor multiset open package pid plus prettylist
+		profile:cpu profile:mem publish pull register report resurrect save set slist sysinfos
+		uninstall uninstall-otel unlink unmonitor unset web`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container daemon dockerdaemon dist format highlight image-name mini-list node-version
-		sort timestamp`)
+	return strings.Fields(`attach container daemon dockerdaemon dist image-name mini-list node-version sort`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.

@@ -111,6 +111,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
 	server, served, err := d.serve(&parts)
