@@ -26,8 +26,8 @@ import (
 
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
-	"paceline/internal/keeper"
 	"paceline/internal/jseval"
+	"paceline/internal/keeper"
 	"paceline/internal/kernel"
 )
 
