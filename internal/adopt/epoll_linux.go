@@ -29,20 +29,7 @@ type watched struct {
 // epollWatches finds how a process watches its descriptor fd, which is the socket with
 // an inode.
 func epollWatches(pid, fd int, inode uint64) (list []watched) {
-	folder := fmt.Sprintf("/proc/%d/fd", pid)
-	names, err := os.ReadDir(folder)
-	if err != nil {
-		return nil // it is gone
-	}
-	for _, name := range names {
-		target, err := os.Readlink(folder + "/" + name.Name())
-		if err != nil || target != "anon_inode:[eventpoll]" {
-			continue
-		}
-		epoll, err := strconv.Atoi(name.Name())
-		if err != nil {
-			continue
-		}
+	for _, epoll := range epollsOf(pid) {
 		info, err := readFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, epoll))
 		if err != nil {
 			continue
@@ -52,6 +39,34 @@ func epollWatches(pid, fd int, inode uint64) (list []watched) {
 		}
 	}
 	return list
+}
+
+// epollsOf returns a process's descriptors that are epolls. A program waits for it as
+// it starts, so it does not take the time of os.ReadDir.
+func epollsOf(pid int) (list []int) {
+	folder, err := unix.Open(fmt.Sprintf("/proc/%d/fd", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // it is gone
+	}
+	defer unix.Close(folder) //nolint:errcheck // only read
+	entries, target := make([]byte, 8192), make([]byte, 64)
+	var names []string
+	for {
+		n, err := unix.Getdents(folder, entries)
+		if n <= 0 || err != nil {
+			return list
+		}
+		_, _, names = unix.ParseDirent(entries[:n], -1, names[:0])
+		for _, name := range names {
+			n, err := unix.Readlinkat(folder, name, target)
+			if err != nil || string(target[:n]) != "anon_inode:[eventpoll]" {
+				continue
+			}
+			if fd, err := strconv.Atoi(name); err == nil {
+				list = append(list, fd)
+			}
+		}
+	}
 }
 
 // parseWatch finds the line of a descriptor in an epoll's fdinfo, proc(5):

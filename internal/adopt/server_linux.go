@@ -39,6 +39,7 @@ type Server struct {
 	inHand map[uint64]*call
 	queues map[int][]*call // by process, as long as a goroutine works for it
 	late   map[int]answer  // by thread
+	recent int             // the process whose call was the last
 }
 
 // answer is one that came too late: before Linux 5.19 a signal takes a call away that
@@ -80,6 +81,7 @@ func New(o Options) (*Server, error) {
 	if s.conn, err = s.file.SyscallConn(); err != nil {
 		return nil, errors.Join(fmt.Errorf("poll listener: %w", err), s.file.Close())
 	}
+	_ = kernel.WakeSync(fd) // a matter of speed; older kernels lack it
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.takeOver()
 	s.wg.Go(s.receive)
@@ -189,7 +191,7 @@ func (s *Server) next(wait bool) (n kernel.Notification, err error) {
 // take has a call handled, for which there is room, after the calls that its process
 // made before.
 func (s *Server) take(c *call) {
-	c.pid = readStatus(c.TID).pid
+	c.pid = s.processOf(c.TID)
 	s.mu.Lock()
 	s.inHand[c.ID] = c
 	s.last = max(s.last, c.ID)
@@ -222,6 +224,25 @@ func (s *Server) take(c *call) {
 	case !working:
 		s.wg.Go(func() { s.work(c.pid) })
 	}
+}
+
+// processOf returns the process of a thread, 0 if it is gone or not to be seen. As a
+// rule it is the thread that the process began with, or one of the process that has
+// just made a call: a signal that is not sent tells, sooner than /proc does.
+func (s *Server) processOf(tid int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pid := range []int{tid, s.recent} {
+		if pid == 0 {
+			continue
+		}
+		if err := unix.Tgkill(pid, tid, 0); err == nil || errors.Is(err, unix.EPERM) {
+			s.recent = pid
+			return pid
+		}
+	}
+	s.recent = readStatus(tid).pid
+	return s.recent
 }
 
 // work handles the calls of one process until there are none.

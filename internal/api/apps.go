@@ -22,6 +22,25 @@ type StartRequest struct {
 	Force bool       `json:"force,omitempty"` // replace an app of that name even if it runs
 }
 
+// ApplyAction is what happens to the apps of an ApplyRequest that are there already.
+type ApplyAction string
+
+// The actions of an ApplyRequest.
+const (
+	ApplyRestart ApplyAction = "restart" // their processes are stopped and started
+	ApplyReload  ApplyAction = "reload"  // successors replace them
+)
+
+// ApplyRequest asks that apps become what the specs say. Those whose names are not
+// there yet are started, each after the apps that it depends on; the others get the
+// new spec, as many instances as it says, and the action.
+type ApplyRequest struct {
+	Specs    []app.Spec  `json:"specs"`
+	Action   ApplyAction `json:"action"`
+	Parallel int         `json:"parallel,omitempty"` // as in TargetsRequest
+	Verify   bool        `json:"verify,omitempty"`   // as in TargetsRequest
+}
+
 // TargetsRequest asks for an action on instances.
 type TargetsRequest struct {
 	// Targets are ids, names, namespaces, "all" or /regular expressions/ on the
@@ -48,6 +67,8 @@ type ActionReply struct {
 	// Verified says what a reload did to connections, if TargetsRequest.Verify
 	// asked for it: one for each address of each app, in order.
 	Verified []Verification `json:"verified,omitempty"`
+	// Changes says what an apply has changed in apps that were there.
+	Changes []app.Change `json:"changes,omitempty"`
 }
 
 // Unknown is a count of a Verification that cannot be known here.

@@ -105,6 +105,14 @@ func (c *Client) Restart(ctx context.Context, q TargetsRequest) (ActionReply, er
 	return c.act(ctx, "/v1/restart", q)
 }
 
+// Apply brings apps to new specs. Progress is as for Reload.
+func (c *Client) Apply(ctx context.Context, q ApplyRequest, progress func(step string)) (ActionReply, error) {
+	if progress == nil {
+		return c.act(ctx, "/v1/apply", q)
+	}
+	return c.follow(ctx, "/v1/apply", q, progress)
+}
+
 // Reload replaces instances without a gap, where that can be done. Progress is
 // called with each step that the daemon tells of, a line for people; it may be nil.
 func (c *Client) Reload(ctx context.Context, q TargetsRequest, progress func(step string)) (ActionReply, error) {

@@ -106,6 +106,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpInstances: func() error { _, err := c.Instances(ctx, InstancesQuery{Targets: two, Brief: true}); return err },
 		OpApps:      func() error { _, err := c.Apps(ctx, AppsQuery{Env: true}); return err },
 		OpStart:     func() error { _, err := c.Start(ctx, StartRequest{}); return err },
+		OpApply:     func() error { _, err := c.Apply(ctx, ApplyRequest{}, nil); return err },
 		OpStop:      func() error { _, err := c.Stop(ctx, targets); return err },
 		OpRestart:   func() error { _, err := c.Restart(ctx, targets); return err },
 		OpReload:    func() error { _, err := c.Reload(ctx, targets, nil); return err },

@@ -55,31 +55,61 @@ func DecodeStart(r io.Reader) (StartRequest, error) {
 	if err := decode(r, &q); err != nil {
 		return StartRequest{}, err
 	}
-	if len(q.Specs) == 0 {
-		return StartRequest{}, invalid("the request names no app")
+	return q, checkSpecs(q.Specs)
+}
+
+// DecodeApply reads and checks the body of OpApply, as DecodeStart does.
+func DecodeApply(r io.Reader) (ApplyRequest, error) {
+	var q ApplyRequest
+	if err := decode(r, &q); err != nil {
+		return ApplyRequest{}, err
 	}
-	if len(q.Specs) > MaxSpecs {
-		return StartRequest{}, invalid("%d apps in one request are more than %d", len(q.Specs), MaxSpecs)
+	if q.Action != ApplyRestart && q.Action != ApplyReload {
+		return ApplyRequest{}, invalid("action %q is neither restart nor reload", q.Action)
 	}
-	names := make(map[string]bool, len(q.Specs))
-	for i := range q.Specs {
-		s := &q.Specs[i]
+	if err := checkParallel(q.Parallel); err != nil {
+		return ApplyRequest{}, err
+	}
+	return q, checkSpecs(q.Specs)
+}
+
+// checkSpecs holds each spec to Validate and brings its sockets into their normal form.
+func checkSpecs(specs []app.Spec) error {
+	if len(specs) == 0 {
+		return invalid("the request names no app")
+	}
+	if len(specs) > MaxSpecs {
+		return invalid("%d apps in one request are more than %d", len(specs), MaxSpecs)
+	}
+	names := make(map[string]bool, len(specs))
+	for i := range specs {
+		s := &specs[i]
 		var err error
 		if s.Sockets, err = app.NormaliseSockets(s.Sockets); err != nil {
-			return StartRequest{}, invalid("%v: %v", app.ErrInvalid, err)
+			return invalid("%v: %v", app.ErrInvalid, err)
 		}
 		if err := s.Validate(); err != nil {
-			return StartRequest{}, invalid("%v", err)
+			return invalid("%v", err)
 		}
 		if err := validNamespace(s.Namespace); err != nil {
-			return StartRequest{}, err
+			return err
 		}
 		if names[s.Name] {
-			return StartRequest{}, invalid("the app %s is in the request twice", s.Name)
+			return invalid("the app %s is in the request twice", s.Name)
 		}
 		names[s.Name] = true
 	}
-	return q, nil
+	if _, err := app.StartOrder(specs); err != nil {
+		return invalid("%v", err)
+	}
+	return nil
+}
+
+func checkParallel(n int) error {
+	if n < 0 || n > app.MaxInstances {
+		return invalid("parallel %d is not between 0 and %d", n, app.MaxInstances)
+	}
+	return nil
 }
 
 // validNamespace holds namespaces to the rule for names, as they are targets too.
@@ -106,8 +136,8 @@ func DecodeTargets(r io.Reader) (TargetsRequest, error) {
 	if err := checkTargets(q.Targets); err != nil {
 		return TargetsRequest{}, err
 	}
-	if q.Parallel < 0 || q.Parallel > app.MaxInstances {
-		return TargetsRequest{}, invalid("parallel %d is not between 0 and %d", q.Parallel, app.MaxInstances)
+	if err := checkParallel(q.Parallel); err != nil {
+		return TargetsRequest{}, err
 	}
 	return q, nil
 }

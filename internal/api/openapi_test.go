@@ -75,18 +75,21 @@ func exchanges() map[string]exchange {
 		OpInstances: {response: reflect.TypeFor[[]app.Status](), query: []string{"target", "brief"}},
 		OpApps:      {response: reflect.TypeFor[[]AppInfo](), query: []string{"target", "env"}},
 		OpStart:     {request: reflect.TypeFor[StartRequest](), response: reflect.TypeFor[ActionReply]()},
-		OpStop:      targets,
-		OpRestart:   targets,
-		OpReload:    {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
-		OpDelete:    targets,
-		OpReset:     targets,
-		OpFlush:     targets,
-		OpScale:     {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
-		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
-		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
-		OpKill:      {response: reflect.TypeFor[KillReply]()},
-		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
-		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
+		OpApply: {
+			request: reflect.TypeFor[ApplyRequest](), response: reflect.TypeFor[ActionReply](), progress: reflect.TypeFor[Progress](),
+		},
+		OpStop:    targets,
+		OpRestart: targets,
+		OpReload:  {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
+		OpDelete:  targets,
+		OpReset:   targets,
+		OpFlush:   targets,
+		OpScale:   {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
+		OpLogs:    {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
+		OpEvents:  {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
+		OpKill:    {response: reflect.TypeFor[KillReply]()},
+		OpUpdate:  {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
+		OpDoctor:  {response: reflect.TypeFor[[]Check]()},
 	}
 }
 
@@ -166,7 +169,7 @@ func (d document) check(t *testing.T, at string, s *schema, typ reflect.Type) {
 	}
 	want := map[reflect.Kind]string{
 		reflect.String: "string", reflect.Bool: "boolean", reflect.Int: "integer", reflect.Int64: "integer",
-		reflect.Uint64: "integer", reflect.Float64: "number", reflect.Slice: "array", reflect.Map: "object", reflect.Struct: "object",
+		reflect.Uint64: "integer", reflect.Uint32: "integer", reflect.Float64: "number", reflect.Slice: "array", reflect.Map: "object", reflect.Struct: "object",
 	}[typ.Kind()]
 	switch typ {
 	case reflect.TypeFor[time.Time]():

@@ -29,6 +29,7 @@ const (
 	OpInstances = "instances"
 	OpApps      = "apps"
 	OpStart     = "start"
+	OpApply     = "apply"
 	OpStop      = "stop"
 	OpRestart   = "restart"
 	OpReload    = "reload"
@@ -50,6 +51,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/v1/instances", Name: OpInstances},
 		{Method: "GET", Path: "/v1/apps", Name: OpApps},
 		{Method: "POST", Path: "/v1/apps", Name: OpStart},
+		{Method: "POST", Path: "/v1/apply", Name: OpApply},
 		{Method: "POST", Path: "/v1/stop", Name: OpStop},
 		{Method: "POST", Path: "/v1/restart", Name: OpRestart},
 		{Method: "POST", Path: "/v1/reload", Name: OpReload},

@@ -59,8 +59,22 @@ type Spec struct {
 	// program and swallows the Node channel; "" if there is none.
 	Wrapper string `json:"wrapper,omitempty"`
 
-	Cwd string            `json:"cwd"` // absolute
-	Env map[string]string `json:"env,omitempty"`
+	Cwd string `json:"cwd"` // absolute
+	// Env are the variables of the processes: what they inherit from the caller,
+	// and what the app's own configuration sets, whose names are in EnvOwn.
+	Env    map[string]string `json:"env,omitempty"`
+	EnvOwn []string          `json:"env_own,omitempty"` // sorted
+	// EnvFiles are .env files, absolute, read at each start of a process, so that
+	// their values are kept nowhere else. A later file goes before an earlier one,
+	// EnvOwn before both, and all before what is inherited.
+	EnvFiles []string `json:"env_files,omitempty"`
+	EnvName  string   `json:"env_name,omitempty"` // --env: which env_<name> of the app file is in Env
+	// FilterEnv says what was not inherited: variables whose names hold one of the
+	// words; "*" alone: none was.
+	FilterEnv    []string `json:"filter_env,omitempty"`
+	IncrementVar string   `json:"increment_var,omitempty"` // a number in Env that grows by one per instance
+	Source       string   `json:"source,omitempty"`        // absolute path of the app file that it comes from
+	User         *User    `json:"user,omitempty"`          // nil: the daemon's own
 
 	Mode        Mode    `json:"mode"`
 	Instances   int     `json:"instances"`              // at least 1
@@ -74,12 +88,26 @@ type Spec struct {
 	// choice on 127.0.0.1 instead. "" leaves its addresses alone.
 	Remap string `json:"remap,omitempty"`
 
+	NoAutostart   bool     `json:"no_autostart,omitempty"` // listed as stopped at first
 	NoAutorestart bool     `json:"no_autorestart,omitempty"`
 	MaxRestarts   int      `json:"max_restarts"`                        // fast failures until errored; 16 by default
 	MinUptime     Duration `json:"min_uptime"`                          // a shorter life is a fast failure; 1 s by default
 	RestartDelay  Duration `json:"restart_delay,omitempty"`             // wait before each restart
 	ExpBackoff    Duration `json:"exp_backoff_restart_delay,omitempty"` // first wait, then x1.5 up to 15 s
 	StopExitCodes []int    `json:"stop_exit_codes,omitempty"`           // these exit codes mean "done", no restart
+	NoRetry       bool     `json:"no_retry,omitempty"`                  // once errored it stays so, see SlowRetry
+
+	// MaxMemoryBytes is the resident memory of an instance's whole process tree
+	// above which it is reloaded; 0: no bound.
+	MaxMemoryBytes int64  `json:"max_memory_restart,omitempty"`
+	CronRestart    string `json:"cron_restart,omitempty"` // when what runs is restarted: a cron pattern, seconds allowed
+	// Job makes the app one that is run at the times of a cron pattern, once each
+	// and never twice at the same time, rather than kept up.
+	Job       string       `json:"job,omitempty"`
+	Watch     *Watch       `json:"watch,omitempty"`
+	DependsOn []Dependency `json:"depends_on,omitempty"`
+	Health    *Health      `json:"health,omitempty"`
+	Limits    *Limits      `json:"limits,omitempty"`
 
 	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
 	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
@@ -92,13 +120,47 @@ type Spec struct {
 	OutFile   string `json:"out_file,omitempty"`
 	ErrFile   string `json:"error_file,omitempty"`
 	LogFile   string `json:"log_file,omitempty"` // both streams as well; "" means none
+	PIDFile   string `json:"pid_file,omitempty"` // "" means the default in the home folder
 	MergeLogs bool   `json:"merge_logs,omitempty"`
 	LogTime   bool   `json:"time,omitempty"` // prefix each line with its time
+	// LogDateFormat is how that time is written, in the tokens of day.js; "" means
+	// YYYY-MM-DDTHH:mm:ss. It implies LogTime.
+	LogDateFormat string `json:"log_date_format,omitempty"`
+	LogJSON       bool   `json:"log_json,omitempty"`     // a JSON object per line instead of the line
+	DisableLogs   bool   `json:"disable_logs,omitempty"` // nothing is stored
 	// LogMaxBytes is the size at which a log file is rotated, LogKeep how many
 	// old ones stay. Zero means 10 MB and 10; negative means never and none.
 	LogMaxBytes int64 `json:"log_max_bytes,omitempty"`
 	LogKeep     int   `json:"log_keep,omitempty"`
+	// Print has what the processes write go to the output of the daemon, beside the
+	// log files; "" does not. Only a daemon in the foreground can do it.
+	Print Print `json:"print,omitempty"`
+
+	// PostUpdate are commands for after an update of the code; see `pace deploy`.
+	PostUpdate []string `json:"post_update,omitempty"`
+	// PM2 says that the app was started by the command pm2: its processes find the
+	// variables that PM2 gives to its own.
+	PM2 bool `json:"pm2,omitempty"`
 }
+
+// SlowRetry is how long an instance that was given up stays errored before it is
+// tried once more, unless NoRetry.
+const SlowRetry = 3 * time.Minute
+
+// Print is the form in which output is printed.
+type Print string
+
+// The forms.
+const (
+	PrintRaw     Print = "raw"     // as it is, standard error to standard error
+	PrintJSON    Print = "json"    // an object for each line: message, timestamp, type, process_id, app_name
+	PrintFormat  Print = "format"  // timestamp=... app=... id=... type=out|error message=...
+	PrintNames   Print = "names"   // id|name | before each line
+	PrintColours Print = "colours" // the same for a terminal
+)
+
+// Prints lists all of them.
+func Prints() []Print { return []Print{PrintRaw, PrintJSON, PrintFormat, PrintNames, PrintColours} }
 
 // NodeWorkers reports whether the app's processes are workers of Node's cluster
 // module: those ask their primary to listen for them. A Node program that is handed
@@ -138,7 +200,12 @@ func (s *Spec) Validate() error {
 	}
 	abs := []struct{ field, path string }{{"exec", s.Exec}, {"cwd", s.Cwd}}
 	for _, f := range []struct{ field, path string }{
-		{"interpreter", s.Interpreter}, {"out_file", s.OutFile}, {"error_file", s.ErrFile}, {"log_file", s.LogFile},
+		{"interpreter", s.Interpreter},
+		{"out_file", s.OutFile},
+		{"error_file", s.ErrFile},
+		{"log_file", s.LogFile},
+		{"pid_file", s.PIDFile},
+		{"source", s.Source},
 	} {
 		if f.path != "" {
 			abs = append(abs, f)
@@ -163,6 +230,9 @@ func (s *Spec) Validate() error {
 	}
 	if s.Runtime != "" && s.Runtime != RuntimeNode {
 		return bad("runtime %q is not known", s.Runtime)
+	}
+	if s.Print != "" && !slices.Contains(Prints(), s.Print) {
+		return bad("print %q is none of raw, json, format, names, colours", s.Print)
 	}
 	if s.MaxRestarts < 0 {
 		return bad("max_restarts %d is negative", s.MaxRestarts)
@@ -189,6 +259,9 @@ func (s *Spec) Validate() error {
 	if _, err := ParseSignal(s.KillSignal); err != nil {
 		return bad("kill_signal: %v", err)
 	}
+	if err := s.validateParts(); err != nil {
+		return bad("%v", err)
+	}
 	for key, value := range s.Env {
 		if key == "" || strings.ContainsAny(key, "=\x00") || strings.ContainsRune(value, 0) {
 			return bad("env: %q cannot be a variable", key)
@@ -200,6 +273,24 @@ func (s *Spec) Validate() error {
 		}
 	}
 	return nil
+}
+
+// validateParts checks what has its own types, and what goes with them.
+func (s *Spec) validateParts() error {
+	for _, path := range s.EnvFiles {
+		if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+			return fmt.Errorf("env_file: %q is not an absolute path", path)
+		}
+	}
+	switch {
+	case s.MaxMemoryBytes < 0:
+		return fmt.Errorf("max_memory_restart %d is negative", s.MaxMemoryBytes)
+	case s.Job != "" && s.CronRestart != "":
+		return errors.New("job and cron_restart: an app is either run at times or restarted at times")
+	case s.Job != "" && s.Instances > 1:
+		return fmt.Errorf("job: it runs once each time, so it cannot have %d instances", s.Instances)
+	}
+	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn))
 }
 
 // validateSharing checks what says which addresses the instances have, and how

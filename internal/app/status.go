@@ -50,6 +50,7 @@ type Status struct {
 	Ports       []string  `json:"ports,omitempty"` // what it listens on: "*:3000", "127.0.0.1:80", "/run/x.sock"
 	LastExit    *Exit     `json:"last_exit,omitempty"`
 	NextRestart time.Time `json:"next_restart,omitzero"` // when Waiting
+	NextRun     time.Time `json:"next_run,omitzero"`     // when its cron_restart or job is due
 	Reason      string    `json:"reason,omitempty"`      // why errored, or a warning about a running instance
 	Draining    bool      `json:"draining,omitempty"`    // an older process of it is still finishing its requests
 

@@ -24,3 +24,11 @@ func (p *Parent) Remove(string) error { return kernel.ErrUnsupported }
 
 // Sweep is never reached.
 func (p *Parent) Sweep(string, func(name string) bool) error { return kernel.ErrUnsupported }
+
+// OpenLimited returns ErrUnsupported.
+func OpenLimited(Limits) (*Parent, error) {
+	return nil, fmt.Errorf("limits: %w: they need Linux", kernel.ErrUnsupported)
+}
+
+// Limit is never reached.
+func (p *Parent) Limit(string, Limits) error { return kernel.ErrUnsupported }

@@ -65,6 +65,7 @@ func (d *daemon) complete(list []app.Status) {
 	for i := range list {
 		if spec := specs[list[i].Name]; spec != nil { // else it has been deleted meanwhile
 			d.host.complete(&list[i], spec)
+			list[i].NextRun = d.triggers.next(spec)
 		}
 	}
 }
@@ -104,13 +105,74 @@ func (d *daemon) start(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range q.Specs {
+		if q.Specs[i].Print != "" && !d.Foreground {
+			return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf(
+				"%s: this daemon is in the background and has no output to print to; `pace logs` follows the log files", q.Specs[i].Name)}
+		}
+	}
+	if err := checkTriggers(q.Specs); err != nil {
+		return nil, err
+	}
 	if q.Force {
 		if err := d.replace(r.Context(), q.Specs); err != nil {
 			return nil, err
 		}
 	}
 	list, err := d.supervisor.Start(r.Context(), q.Specs)
+	d.triggers.sync()
 	return d.reply(list, err)
+}
+
+// apply brings apps to new specs, and tells of each step whoever wants to hear it.
+func (d *daemon) apply(w http.ResponseWriter, r *http.Request) {
+	d.tellSteps(w, r, d.applySpecs)
+}
+
+func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply, error) {
+	q, err := api.DecodeApply(r.Body)
+	if err != nil {
+		return api.ActionReply{}, err
+	}
+	if err := checkTriggers(q.Specs); err != nil {
+		return api.ActionReply{}, err
+	}
+	var names []string
+	for i := range q.Specs {
+		names = append(names, q.Specs[i].Name)
+	}
+	var counted *verification
+	if q.Verify && q.Action == api.ApplyReload {
+		counted = d.host.verify(names)
+	}
+	list, changes, err := d.supervisor.Apply(r.Context(), q.Specs, supervisor.ApplyOptions{
+		Reload: q.Action == api.ApplyReload, Parallel: q.Parallel, Progress: step,
+	})
+	d.triggers.sync()
+	if err == nil {
+		for _, name := range names {
+			d.host.prune(name)
+		}
+	}
+	reply, err := d.reply(list, err)
+	reply.Changes = changes
+	if counted != nil {
+		reply.Verified = counted.end()
+	}
+	return reply, err
+}
+
+// tellSteps answers with what act leads to, and its steps before that.
+func (d *daemon) tellSteps(w http.ResponseWriter, r *http.Request, act func(*http.Request, func(string)) (api.ActionReply, error)) {
+	answer := api.NewActionWriter(w, r)
+	reply, err := act(r, answer.Step)
+	var failed *api.Error
+	if err != nil {
+		failed = apiError(err)
+	}
+	if err := answer.End(reply, failed); err != nil {
+		d.log.Debug("send answer", "error", err)
+	}
 }
 
 // replace ends the apps whose names the specs take.
@@ -160,15 +222,7 @@ func (d *daemon) halting(command func(context.Context, []int) ([]app.Status, err
 // reload replaces instances by successors, and tells of each step whoever wants to
 // hear it.
 func (d *daemon) reload(w http.ResponseWriter, r *http.Request) {
-	answer := api.NewActionWriter(w, r)
-	reply, err := d.reloadApps(r, answer.Step)
-	var failed *api.Error
-	if err != nil {
-		failed = apiError(err)
-	}
-	if err := answer.End(reply, failed); err != nil {
-		d.log.Debug("send answer", "error", err)
-	}
+	d.tellSteps(w, r, d.reloadApps)
 }
 
 func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply, error) {

@@ -25,6 +25,9 @@ func (h *host) openCgroups() {
 // processes can be made to stand still, also those that have left their parents. It
 // can do without.
 func (h *host) makeCgroup(p *process) *os.File {
+	if dir := h.limit(p); dir != nil {
+		return dir
+	}
 	if h.cgroups == nil || p.Spec.Mode != app.Cluster || !adopts(p.Spec) {
 		return nil
 	}
@@ -33,7 +36,34 @@ func (h *host) makeCgroup(p *process) *os.File {
 		h.log.Debug("make cgroup", "process", p.key, "error", err)
 		return nil
 	}
-	p.cgroup = group.Path
+	p.cgroup, p.cgroupParent = group.Path, h.cgroups
+	return group.Dir
+}
+
+// limit gives a process a cgroup with the app's limits. Where there can be none, it
+// runs without, and whoever asks about it is told.
+func (h *host) limit(p *process) *os.File {
+	want := p.Spec.Limits
+	if want == nil || *want == (app.Limits{}) {
+		return nil
+	}
+	limits := cgroup.Limits{MemoryBytes: want.MemoryBytes, CPU: want.CPU, Pids: want.Pids}
+	parent, err := cgroup.OpenLimited(limits)
+	name := h.cgroupName(p.key)
+	var group cgroup.Group
+	if err == nil {
+		group, err = parent.Make(name)
+	}
+	if err == nil {
+		if err = parent.Limit(name, limits); err != nil {
+			err = errors.Join(err, group.Dir.Close(), parent.Remove(name))
+		}
+	}
+	if err != nil {
+		h.remark(p, "runs without its limits: "+err.Error())
+		return nil
+	}
+	p.cgroup, p.cgroupParent = group.Path, parent
 	return group.Dir
 }
 
@@ -42,7 +72,7 @@ func (h *host) removeCgroup(p *process) {
 	if p.cgroup == "" {
 		return
 	}
-	if err := h.cgroups.Remove(h.cgroupName(p.key)); err != nil {
+	if err := p.cgroupParent.Remove(h.cgroupName(p.key)); err != nil {
 		h.log.Debug("remove cgroup", "process", p.key, "error", err)
 	}
 }

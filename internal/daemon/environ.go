@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"paceline/internal/app"
+	"paceline/internal/dotenv"
 	"paceline/internal/supervisor"
 )
 
@@ -27,19 +28,43 @@ func hasChannel(s *app.Spec) bool {
 // cluster module with Paceline as their primary.
 func isClusterNode(s *app.Spec) bool { return s.NodeWorkers() }
 
-// environ is the environment of one process: the app's own, and what tells the
-// process which instance it is and what it is given.
-func environ(l supervisor.Launch, g given) []string {
-	s := l.Spec
+// variables are those that the app is configured with: what its .env files say is
+// read now, and kept nowhere.
+func variables(s *app.Spec) (map[string]string, error) {
 	env := maps.Clone(s.Env)
 	if env == nil {
 		env = map[string]string{}
+	}
+	for _, file := range s.EnvFiles {
+		values, err := dotenv.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range values {
+			if !slices.Contains(s.EnvOwn, name) {
+				env[name] = value
+			}
+		}
+	}
+	return env, nil
+}
+
+// environ is the environment of one process: the app's own, and what tells the
+// process which instance it is and what it is given.
+func environ(l supervisor.Launch, g given) ([]string, error) {
+	s := l.Spec
+	env, err := variables(s)
+	if err != nil {
+		return nil, err
 	}
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {
 		instanceVar = "NODE_APP_INSTANCE"
 	}
 	env[instanceVar] = strconv.Itoa(l.Index)
+	if first, err := strconv.Atoi(env[s.IncrementVar]); err == nil {
+		env[s.IncrementVar] = strconv.Itoa(first + l.Index)
+	}
 	env["pm_id"] = strconv.Itoa(l.ID)
 	env["PACELINE_APP"] = s.Name
 	if hasChannel(s) {
@@ -57,14 +82,15 @@ func environ(l supervisor.Launch, g given) []string {
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, key+"="+env[key])
 	}
-	return list
+	return list, nil
 }
 
 // command is the argv of one process. Node gets the preload that lets
 // keep-alive clients leave during a drain.
 func command(s *app.Spec, preload string) (path string, argv []string) {
 	path, argv = s.Command()
-	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && !restricted(s.InterpreterArgs) {
+	// Another user may not look into our folder, where the preload is.
+	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && s.User == nil && !restricted(s.InterpreterArgs) {
 		argv = slices.Insert(argv, 1, "--require", preload)
 	}
 	return path, argv

@@ -30,12 +30,14 @@ type host struct {
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
+	printer *logs.Printer // nil if the daemon is in the background
 	stats   *stats.Sampler
 	log     *slog.Logger
 	kept    *inheritance
 	fresh   chan struct{} // holds a token while a process has not been sampled
 	watch   *port.Watch   // shared by all sets of ports; nil if there is none
 
+	checks   sync.WaitGroup // of the processes' health
 	adoption *adoption
 	freezer  *freeze.Freezer // nil if there is none
 	cgroups  *cgroup.Parent  // nil if none can be made
@@ -66,19 +68,17 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 
 	p.stderrFrom = fileSize(p.files.err)
 	path, argv := command(l.Spec, h.preload)
-	spawn := keeper.Spawn{Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}}
+	spawn := keeper.Spawn{
+		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),
+	}
 	for _, stream := range []string{"out", "err"} {
-		pipe, err := h.openLog(p, stream)
+		out, err := h.openOutput(p, stream)
+		ours = append(ours, out.ours...)
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		if pipe == nil {
-			spawn.Files = append(spawn.Files, nil)
-			continue
-		}
-		ours = append(ours, pipe.write, pipe.kept.File)
-		spawn.Files = append(spawn.Files, pipe.write)
-		spawn.Keep = append(spawn.Keep, pipe.kept)
+		spawn.Files = append(spawn.Files, out.file)
+		spawn.Keep = append(spawn.Keep, out.keep...)
 	}
 
 	// Before the spawn: its exit may be told before Spawn returns.
@@ -122,13 +122,16 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		spawn.Files = append(spawn.Files, child)
 		spawn.Keep = append(spawn.Keep, kept)
 	}
-	spawn.Env = environ(l, given)
+	if spawn.Env, err = environ(l, given); err != nil {
+		return 0, time.Time{}, err
+	}
 
 	ran, err := h.spawn(p, spawn)
 	if err != nil {
 		return 0, time.Time{}, err
 	}
 	h.writePID(p, ran.PID)
+	h.checkHealth(p)
 	if len(listens) > 0 {
 		p.cluster.seated(p, listens)
 	}
@@ -166,8 +169,9 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		return 0, time.Time{}, err
 	}
 	h.resumeCgroup(p)
-	h.resumeLog(p, "out")
-	h.resumeLog(p, "err")
+	for _, stream := range []string{"out", "err"} {
+		h.resumeLog(p, stream)
+	}
 	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
 		if err := h.attach(p, entry.File, entry.Note); err != nil {
 			h.log.Warn("take up channel", "process", p.key, "error", err)
@@ -176,6 +180,8 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	h.track(p, ran)
 	if ran.Exit != nil {
 		h.exited(*ran.Exit)
+	} else {
+		h.checkHealth(p)
 	}
 	if ran.Gone {
 		h.gone(p.key)
@@ -289,10 +295,8 @@ func (h *host) exited(e keeper.Exit) {
 	if p == nil {
 		return
 	}
-	if !h.succeeded(p) {
-		h.stats.Untrack(p.ID)
-	}
 	close(p.ended)
+	h.sampleInstead(p)
 	h.hangUp(p)
 	c := h.sharedBy(p)
 	if c != nil {
@@ -341,6 +345,7 @@ func (h *host) close() (err error) {
 	processes, clusters := h.processes, h.clusters
 	h.processes, h.clusters = map[string]*process{}, map[string]*cluster{}
 	h.mu.Unlock()
+	h.checks.Wait() // they end with h.ending
 	err = h.adoption.close()
 	for _, c := range clusters { // before its workers: nothing is to be handed on to another
 		if c.primary != nil {

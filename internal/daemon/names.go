@@ -17,6 +17,7 @@ const (
 	recordPrefix  = "record/"  // record/<id>: the supervisor's record of an instance
 	specPrefix    = "spec/"    // spec/<app>: the spec its processes were started with
 	processPrefix = "process/" // process/<id>.<gen>/out, err, channel
+	printPrefix   = "print/"   // print/<id>.<gen>/out, err
 	portPrefix    = "port/"    // port/<app>/...: listening sockets
 	clusterPrefix = "cluster/" // cluster/<app>: the primary's memory
 )
@@ -43,6 +44,9 @@ func refOf(key string) (supervisor.Ref, error) {
 
 const channelSuffix = "/channel"
 
+// printName is the entry of a stream that is printed, by its side of the process.
+func printName(key, stream string) string { return printPrefix + key + "/" + stream }
+
 // logName is the entry of a process's stream, "out" or "err".
 func logName(key, stream string) string { return processPrefix + key + "/" + stream }
 
@@ -51,7 +55,7 @@ func channelName(key string) string { return processPrefix + key + channelSuffix
 // files are the paths that belong to one instance.
 type files struct {
 	out, err, both string // "" if that stream is not kept
-	pid            string
+	pid            string // "" for a home without files
 }
 
 // filesOf works out an instance's paths as PM2 does: <app>-out.log and
@@ -68,6 +72,9 @@ func filesOf(home string, s *app.Spec, id int) files {
 		case os.DevNull:
 			return ""
 		case "":
+			if nameless(home) {
+				return ""
+			}
 			configured = filepath.Join(home, "logs", fallback)
 		}
 		ext := filepath.Ext(configured)
@@ -76,7 +83,17 @@ func filesOf(home string, s *app.Spec, id int) files {
 	f := files{
 		out: place(s.OutFile, name+"-out.log"),
 		err: place(s.ErrFile, name+"-error.log"),
-		pid: filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid"),
+	}
+	if !nameless(home) {
+		f.pid = filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid")
+	}
+	if s.PIDFile != "" {
+		ext := filepath.Ext(s.PIDFile)
+		f.pid = strings.TrimSuffix(s.PIDFile, ext) + "-" + strconv.Itoa(id) + ext
+	}
+	if s.DisableLogs {
+		f.out, f.err = "", ""
+		return f
 	}
 	if s.LogFile != "" {
 		f.both = place(s.LogFile, "")
@@ -84,12 +101,12 @@ func filesOf(home string, s *app.Spec, id int) files {
 	return f
 }
 
-// fileName makes a name safe as part of a file name: anything but letters,
-// digits, dot, dash and underscore becomes a dash.
+// fileName makes a name safe as part of a file name, by PM2's rule: anything but
+// letters, digits, dot and dash becomes a dash.
 func fileName(name string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-':
 			return r
 		}
 		return '-'

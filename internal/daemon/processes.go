@@ -3,6 +3,7 @@ package daemon
 import (
 	"slices"
 
+	"paceline/internal/cgroup"
 	"paceline/internal/keeper"
 	"paceline/internal/nodeipc"
 	"paceline/internal/supervisor"
@@ -11,12 +12,13 @@ import (
 // process is one running process and what belongs to it.
 type process struct {
 	supervisor.Launch
-	key     string
-	files   files
-	sink    func(supervisor.Fact)
-	cluster *cluster        // what it shares with the app's others; nil if nothing
-	worker  *nodeipc.Worker // our end of its channel; nil if it has none
-	cgroup  string          // the folder of its own cgroup; "" if it has none
+	key          string
+	files        files
+	sink         func(supervisor.Fact)
+	cluster      *cluster        // what it shares with the app's others; nil if nothing
+	worker       *nodeipc.Worker // our end of its channel; nil if it has none
+	cgroup       string          // the folder of its own cgroup; "" if it has none
+	cgroupParent *cgroup.Parent  // what that is in
 
 	pid        int           // with startTicks, 0 until it has started
 	startTicks uint64        // tells it from a later process of the same number
@@ -144,16 +146,33 @@ func (h *host) all() (list []*process) {
 	return list
 }
 
-// succeeded reports whether a later process of the instance is there already.
-func (h *host) succeeded(p *process) bool {
+// sampleInstead has another process of the instance sampled, now that p has ended: its
+// successor is already, and its predecessor is again if p did not prove itself.
+func (h *host) sampleInstead(p *process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var heir *process
 	for _, other := range h.processes {
-		if other.ID == p.ID && other.Gen > p.Gen {
-			return true
+		if other.ID == p.ID && other != p && other.alive() && (heir == nil || other.Gen > heir.Gen) {
+			heir = other
 		}
 	}
-	return false
+	switch {
+	case heir == nil:
+		h.stats.Untrack(p.ID)
+	case heir.Gen < p.Gen && heir.pid != 0:
+		h.stats.Track(p.ID, heir.pid, heir.startTicks)
+	}
+}
+
+// alive reports whether the process has not ended.
+func (p *process) alive() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
 }
 
 // startsUnderWay returns what is closed when the next start has been answered, nil

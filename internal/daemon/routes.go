@@ -41,7 +41,7 @@ func (d *daemon) streams() map[string]func(http.ResponseWriter, *http.Request) e
 
 // actions serves the operations that tell of their progress.
 func (d *daemon) actions() map[string]http.HandlerFunc {
-	return map[string]http.HandlerFunc{api.OpReload: d.reload}
+	return map[string]http.HandlerFunc{api.OpReload: d.reload, api.OpApply: d.apply}
 }
 
 // routes builds the handler of the whole API.

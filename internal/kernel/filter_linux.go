@@ -119,7 +119,21 @@ type addFD struct {
 const (
 	notifIDValid = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID as it is since 5.8
 	notifAddFD   = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD
+	notifFlags   = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS, since 6.6
+	notifSync    = 1          // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 )
+
+// WakeSync has who waits for stopped calls woken on the CPU of the caller, which
+// waits from then on: nothing is gained by another one, which may have to wake up
+// itself. Errors: EINVAL before Linux 6.6.
+func WakeSync(listener int) error {
+	// Unlike the other calls it takes the value, not where it is.
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), notifFlags, notifSync)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
 
 // Receive takes the next stopped call; it waits if there is none. Errors: ENOENT if
 // its caller has just ended.

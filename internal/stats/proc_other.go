@@ -21,3 +21,8 @@ func StartTicks(pid int) (uint64, error) {
 }
 
 func openLimit() int { return 0 }
+
+// TreeMemory is known on Linux only. Errors: errors.ErrUnsupported.
+func TreeMemory(pid int, _ uint64) (int64, error) {
+	return 0, fmt.Errorf("read memory of process %d: %w on this system", pid, errors.ErrUnsupported)
+}

@@ -170,6 +170,8 @@ func (r *registry) relist() {
 	}
 	slices.SortFunc(l.slots, func(a, b *slot) int { return cmp.Compare(a.id, b.id) })
 	r.list.Store(l)
+	r.depended.Store(slices.ContainsFunc(l.apps, func(g *group) bool { return len(g.spec.Load().DependsOn) > 0 }))
+	r.recheck()
 }
 
 // setSpec makes spec the wanted one, which each instance's next process gets.

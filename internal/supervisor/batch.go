@@ -85,7 +85,9 @@ func (b *batch) settle(ctx context.Context, verb string) ([]app.Status, error) {
 		return b.statuses(), err
 	}
 	slices.SortFunc(reports, func(a, b report) int { return cmp.Compare(a.status.ID, b.status.ID) })
-	reports = slices.DeleteFunc(reports, func(r report) bool { return r.phase != errored && r.phase != stuck })
+	reports = slices.DeleteFunc(reports, func(r report) bool {
+		return r.phase != errored && r.phase != stuck && r.phase != held
+	})
 	if len(reports) == 0 {
 		return b.statuses(), nil
 	}
@@ -132,6 +134,8 @@ func launched(v view) bool {
 	switch v.phase {
 	case spawning, draining, stopping, killing, clearing:
 		return false
+	case held:
+		return v.blocked
 	}
 	return true
 }
@@ -142,7 +146,7 @@ func settled(v view) bool {
 	case launching:
 		return v.late
 	case online:
-		return v.ready || v.late || policyOf(v.spec).await == nothing
+		return v.ready || v.late || !policyOf(v.spec).shows()
 	}
 	return launched(v)
 }

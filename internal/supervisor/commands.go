@@ -43,10 +43,11 @@ func (r *registry) startApps(ctx context.Context, specs []app.Spec) (*batch, err
 	}
 	var undo []func()
 	wish := map[int]wanted{}
-	var fresh, again, leaving []*slot
+	var fresh, again, leaving, resting []*slot
 	for i := range specs {
 		spec := specs[i]
 		g := r.apps[spec.Name]
+		rests := g == nil && (spec.NoAutostart || spec.Job != "") // listed only
 		if g == nil {
 			g = r.newGroup(&spec)
 			r.apps[spec.Name] = g
@@ -58,11 +59,19 @@ func (r *registry) startApps(ctx context.Context, specs []app.Spec) (*batch, err
 		again = append(again, g.staying()...)
 		added, gone, back := r.resize(g, spec.Instances)
 		undo = append(undo, back)
-		fresh, leaving = append(fresh, added...), append(leaving, gone...)
+		leaving = append(leaving, gone...)
+		if rests {
+			resting = append(resting, added...)
+		} else {
+			fresh = append(fresh, added...)
+		}
 	}
 	again = slices.DeleteFunc(again, func(sl *slot) bool { return sl.leaving })
 	for _, sl := range again {
 		wish[sl.id] = wantRunning
+	}
+	for _, sl := range resting {
+		wish[sl.id] = wantStopped
 	}
 	if err := r.save(wish); err != nil {
 		for _, f := range slices.Backward(undo) {
@@ -74,12 +83,23 @@ func (r *registry) startApps(ctx context.Context, specs []app.Spec) (*batch, err
 		g := r.apps[specs[i].Name]
 		r.setSpec(g, g.spec.Load())
 	}
-	for _, sl := range fresh {
+	for _, sl := range slices.Concat(fresh, resting) {
 		r.bring(sl.current.Load())
 	}
 	r.relist()
 	r.dispatch(ctx, leaving, remove{}, atEnd)
-	return r.dispatch(ctx, slices.Concat(again, fresh), start{}, launched), nil
+	b := r.newBatch(len(again) + len(fresh) + len(resting))
+	b.send(ctx, current(again), start{}, launched)
+	b.send(ctx, current(fresh), start{}, launched)
+	b.send(ctx, current(resting), stop{}, always)
+	return b, nil
+}
+
+func current(slots []*slot) (list []*instance) {
+	for _, sl := range slots {
+		list = append(list, sl.current.Load())
+	}
+	return list
 }
 
 // Stop ends the instances' processes and returns when they are gone.
@@ -108,11 +128,16 @@ func (s *Supervisor) end(
 				leaving = append(leaving, sl)
 			}
 		}
+		rewatch := func() {}
+		if w == wantStopped {
+			rewatch = s.reg.unwatch(slots)
+		}
 		if news {
 			if err := s.reg.save(wish); err != nil {
 				for _, sl := range leaving {
 					sl.leaving = false
 				}
+				rewatch()
 				return err
 			}
 		}
@@ -138,6 +163,11 @@ func (s *Supervisor) end(
 // did not run is started. It returns as Start does.
 // Errors: ErrNotFound, ErrSave, ErrStartFailed.
 func (s *Supervisor) Restart(ctx context.Context, ids []int) ([]app.Status, error) {
+	return s.restart(ctx, ids, "")
+}
+
+// restart is Restart; cause is what wants it, "" a user.
+func (s *Supervisor) restart(ctx context.Context, ids []int, cause string) ([]app.Status, error) {
 	var b *batch
 	err := s.exclusively(ctx, ids, "restart", func(slots []*slot) error {
 		wish, news := map[int]wanted{}, false
@@ -153,7 +183,7 @@ func (s *Supervisor) Restart(ctx context.Context, ids []int) ([]app.Status, erro
 				return err
 			}
 		}
-		b = s.dispatch(ctx, slots, restart{}, launched)
+		b = s.dispatch(ctx, slots, restart{cause: cause}, launched)
 		for _, sl := range slots {
 			for _, in := range sl.beside {
 				in.box.put(remove{})

@@ -100,6 +100,14 @@ type Gone struct{}
 // Drained says that the process has finished what it had to do.
 type Drained struct{}
 
+// Checked is the result of one of the app's health checks, told when it changes:
+// for a failure, after as many in a row as the check allows.
+type Checked struct {
+	Check string // "startup", "readiness" or "liveness"
+	OK    bool
+	Why   string // what failed
+}
+
 // Warned carries something that the user should know about the process.
 type Warned struct{ Text string }
 
@@ -113,5 +121,6 @@ func (Unlistening) fact() {}
 func (Exited) fact()      {}
 func (Gone) fact()        {}
 func (Drained) fact()     {}
+func (Checked) fact()     {}
 func (Warned) fact()      {}
 func (Messaged) fact()    {}

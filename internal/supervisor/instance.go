@@ -19,8 +19,11 @@ type instance struct {
 	slot   *slot
 	status atomic.Pointer[app.Status]
 	record atomic.Pointer[record]
-	done   chan struct{} // closed when run has returned
-	box    *mailbox
+	// Of the present phase, for those who look from outside: see registry.release.
+	held, blocked atomic.Bool
+
+	done chan struct{} // closed when run has returned
+	box  *mailbox
 
 	retired bool // replaced in a reload; owned by Supervisor.run
 
@@ -121,6 +124,8 @@ func (in *instance) run() {
 			for _, m := range in.box.take() {
 				in.receive(m)
 			}
+			in.box.acted()
+			in.s.recheck()
 		case <-tick:
 			in.handle(timeout{})
 		}
@@ -401,7 +406,7 @@ func (in *instance) publish() {
 		st.StartedAt = in.life.started
 	}
 	switch {
-	case in.m.phase == waiting:
+	case in.m.phase == waiting, in.m.retry:
 		st.NextRestart = in.due
 	case in.m.phase == stuck && in.life.trouble != "":
 		st.Reason += ": " + in.life.trouble
@@ -409,6 +414,9 @@ func (in *instance) publish() {
 		st.Reason = in.warning
 	}
 	in.status.Store(&st)
+	in.held.Store(in.m.phase == held)
+	in.blocked.Store(in.m.blocked)
+	in.s.recheck()
 }
 
 // tell emits an event.

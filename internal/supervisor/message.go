@@ -14,7 +14,9 @@ type message interface{ isMessage() }
 type (
 	start   struct{} // let it run; what runs stays
 	resume  struct{} // go on after a restart of the daemon
-	restart struct{} // a new process in place of the present one
+	restart struct { // a new process in place of the present one
+		cause string // what wants it; "" is a user's command
+	}
 	stop    struct{} // let it not run
 	remove  struct{} // stop, and then the instance is no more
 	retire  struct{} // finish what it has, then remove
@@ -22,6 +24,15 @@ type (
 		restarts int
 	}
 	reset struct{} // counters to zero
+)
+
+// What the apps say that a held instance depends on.
+type (
+	release struct{} // they are up
+	block   struct { // they are not
+		why   string
+		final bool // and will not be by themselves
+	}
 )
 
 // What becomes of the attempt to start a process.
@@ -52,6 +63,8 @@ func (remove) isMessage()      {}
 func (retire) isMessage()      {}
 func (promote) isMessage()     {}
 func (reset) isMessage()       {}
+func (release) isMessage()     {}
+func (block) isMessage()       {}
 func (started) isMessage()     {}
 func (startFailed) isMessage() {}
 func (timeout) isMessage()     {}
@@ -62,6 +75,7 @@ func (Unlistening) isMessage() {}
 func (Exited) isMessage()      {}
 func (Gone) isMessage()        {}
 func (Drained) isMessage()     {}
+func (Checked) isMessage()     {}
 func (Warned) isMessage()      {}
 func (Messaged) isMessage()    {}
 

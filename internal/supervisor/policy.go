@@ -42,12 +42,17 @@ type policy struct {
 	killTimeout   time.Duration // from the stop signal to SIGKILL
 	listenTimeout time.Duration
 	await         awaited
+	startup       bool // a check has to pass before it is ready
+	readiness     bool // and so long as it is ready
 	reports       bool // the process says itself when it is online
+	depends       bool // it is started after other apps
+	retries       bool // once errored, it is tried again after app.SlowRetry
+	job           bool // it is run at times, not kept up
 }
 
 func policyOf(s *app.Spec) policy {
 	p := policy{
-		autorestart:   !s.NoAutorestart,
+		autorestart:   !s.NoAutorestart && s.Job == "",
 		maxRestarts:   s.MaxRestarts,
 		minUptime:     time.Duration(s.MinUptime),
 		restartDelay:  time.Duration(s.RestartDelay),
@@ -56,6 +61,15 @@ func policyOf(s *app.Spec) policy {
 		killTimeout:   time.Duration(s.KillTimeout),
 		listenTimeout: time.Duration(s.ListenTimeout),
 		reports:       isWorker(s),
+		depends:       len(s.DependsOn) > 0,
+		retries:       !s.NoRetry,
+		job:           s.Job != "",
+	}
+	if s.Health != nil {
+		p.startup, p.readiness = s.Health.Startup != nil, s.Health.Readiness != nil
+		if c := s.Health.Startup; c != nil {
+			p.listenTimeout = max(p.listenTimeout, c.Patience())
+		}
 	}
 	switch {
 	case s.WaitReady:
@@ -65,6 +79,9 @@ func policyOf(s *app.Spec) policy {
 	}
 	return p
 }
+
+// shows reports whether there is a sign by which the instance is known to be ready.
+func (p policy) shows() bool { return p.await != nothing || p.startup || p.readiness }
 
 // isWorker reports whether the app's processes are workers of Node's cluster
 // module, which say when they are up and share what they listen on.

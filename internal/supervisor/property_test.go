@@ -58,7 +58,7 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 			if !timed {
 				timer = 0
 			}
-			if m.phase == errored && before.phase != errored && m.then == byRules && !m.trial && before.phase != stuck {
+			if m.phase == errored && before.phase != errored && m.then == byRules && !m.trial && before.phase != stuck && !before.given {
 				if _, failed := msg.(startFailed); !failed && fast < p.maxRestarts {
 					t.Fatalf("given up after %d fast failures of %d: %s", fast, p.maxRestarts, told)
 				}
@@ -79,7 +79,21 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 			case kind == 3 && rapid.IntRange(0, 5).Draw(t, "really") == 0:
 				apply(rapid.SampledFrom([]message{remove{}, retire{}}).Draw(t, "end"))
 			case kind == 4:
-				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{Addr: "x"}, Drained{}, reset{}, Warned{}}).Draw(t, "fact"))
+				apply(rapid.SampledFrom([]message{
+					Online{},
+					Ready{},
+					Listening{Addr: "x"},
+					Drained{},
+					reset{},
+					Warned{},
+					Checked{Check: "startup", OK: true},
+					Checked{Check: "readiness", OK: true},
+					Checked{Check: "readiness"},
+					Checked{Check: "startup"},
+					Checked{Check: "liveness"},
+				}).Draw(t, "fact"))
+			case m.phase == held:
+				apply(rapid.SampledFrom([]message{release{}, block{why: "waits", final: true}, block{why: "waits"}}).Draw(t, "depends"))
 			case m.phase == spawning && kind < 10:
 				exists = true
 				apply(started{pid: gen})
@@ -133,6 +147,11 @@ func drawPolicy(t *rapid.T) policy {
 		listenTimeout: time.Second,
 		await:         rapid.SampledFrom([]awaited{nothing, aMessage, aListen}).Draw(t, "await"),
 		reports:       rapid.Bool().Draw(t, "reports"),
+		startup:       rapid.Bool().Draw(t, "startup"),
+		readiness:     rapid.Bool().Draw(t, "readiness"),
+		depends:       rapid.Bool().Draw(t, "depends"),
+		retries:       rapid.Bool().Draw(t, "retries"),
+		job:           rapid.Bool().Draw(t, "job"),
 	}
 }
 

@@ -78,6 +78,10 @@ func recordOf(m machine, l life, name string, index int, created, next time.Time
 		r.Up, r.Ready, r.Ports, r.Shared = true, m.ready, l.ports, l.shared
 	case waiting:
 		r.Next = next
+	case errored:
+		if m.retry {
+			r.Next = next
+		}
 	}
 	r.Restarting = m.then == thenStart
 	return r

@@ -206,7 +206,7 @@ func (r *reload) proves(ctx context.Context, next report, ports []string, canary
 	if over(next.view) {
 		return died(next.view)
 	}
-	limit := time.Duration(next.spec.ListenTimeout)
+	limit := policyOf(next.spec).listenTimeout
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	now, err := r.ask(limited, next.in, nil, func(v view) bool { return over(v) || lacks(v, ports) == "" })
@@ -281,7 +281,8 @@ func fallen(gen uint64) func(view) bool {
 // ports; "" if it is nothing.
 func lacks(v view, ports []string) string {
 	missing := slices.DeleteFunc(slices.Clone(ports), func(p string) bool { return slices.Contains(v.ports, p) })
-	switch await := policyOf(v.spec).await; {
+	p := policyOf(v.spec)
+	switch {
 	case v.phase != online:
 		return "it has not come up"
 	case len(missing) > 0 && len(v.ports) == 0:
@@ -293,8 +294,8 @@ func lacks(v view, ports []string) string {
 		}
 		return fmt.Sprintf("it listens on another address (%s instead of %s)",
 			strings.Join(extra, ", "), strings.Join(missing, ", "))
-	case await == aMessage && !v.ready:
-		return "no 'ready' message"
+	case (p.await == aMessage || p.startup || p.readiness) && !v.ready:
+		return v.missing(p)
 	}
 	return ""
 }

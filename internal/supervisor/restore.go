@@ -165,7 +165,11 @@ func (r *restoration) revive(old remnant) {
 	case old.Wanted == wantGone:
 		in.box.put(remove{})
 	case old.Wanted == wantErrored:
-		in.m.phase, in.m.reason = errored, old.Failed
+		in.m.phase, in.m.reason, in.m.given = errored, old.Failed, true
+		if !old.Next.IsZero() {
+			in.m.retry = true
+			in.arm(max(0, time.Until(old.Next)))
+		}
 	case old.Wanted == wantStopped:
 	case time.Until(old.Next) > 0 && old.Exit != nil:
 		in.m.phase = waiting

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -14,8 +15,9 @@ type phase uint8
 
 const (
 	stopped   phase = iota // no process, none wanted
-	errored                // no process, given up
+	errored                // no process, given up; the timer, if any, tries again
 	waiting                // no process; the timer starts the next
+	held                   // no process; it is started when the apps are up that it depends on
 	spawning               // a process is being started
 	launching              // it runs but has not reported; the timer is listen_timeout
 	online                 // it runs; until it is ready the timer is listen_timeout
@@ -29,7 +31,7 @@ const (
 
 // phaseNames are all of them, by number.
 var phaseNames = [...]string{
-	"stopped", "errored", "waiting", "spawning", "launching", "online",
+	"stopped", "errored", "waiting", "held", "spawning", "launching", "online",
 	"draining", "stopping", "killing", "clearing", "stuck", "ended",
 }
 
@@ -40,7 +42,7 @@ func (p phase) state() app.State {
 	switch p {
 	case errored, stuck:
 		return app.Errored
-	case waiting:
+	case waiting, held:
 		return app.Waiting
 	case spawning, launching:
 		return app.Launching
@@ -74,14 +76,22 @@ type machine struct {
 	phase    phase
 	then     intent
 	ready    bool
-	late     bool // it was not ready within listen_timeout
-	asked    bool // the start under way is a command's, not a restart rule's
-	trial    bool // a successor on probation: it is not restarted
+	sign     bool   // it listens, or has said that it is ready
+	passed   bool   // its startup check has passed
+	fit      bool   // its readiness check passes
+	unfit    string // the check that has failed it; it is being ended for that
+	late     bool   // it was not ready within listen_timeout
+	asked    bool   // the start under way is a command's, not a restart rule's
+	blocked  bool   // held, and what it waits for will not come by itself
+	given    bool   // it was given up, and has not lasted since
+	retry    bool   // errored, and the timer tries again
+	trial    bool   // a successor on probation: it is not restarted
 	restarts int
 	unstable int           // fast failures in a row
 	delay    time.Duration // the last wait before a restart
 	exit     *app.Exit     // how the last process ended; not to be changed
 	reason   string
+	cause    string // why a command restarts it; "" is a user's
 }
 
 // transition is one call of next.
@@ -101,11 +111,19 @@ func next(m machine, msg message, p policy) (machine, []action) {
 	case start:
 		t.onStart()
 	case resume:
-		if t.phase == stopped {
-			t.spawn(false)
+		if t.phase == stopped && !t.job {
+			t.begin(false)
+		}
+	case release:
+		if t.phase == held {
+			t.spawn(t.asked)
+		}
+	case block:
+		if t.phase == held {
+			t.blocked, t.reason = msg.final, msg.why
 		}
 	case restart:
-		t.onRestart()
+		t.onRestart(msg.cause)
 	case stop:
 		t.onStop()
 	case remove:
@@ -134,6 +152,8 @@ func next(m machine, msg message, p policy) (machine, []action) {
 		t.onReady()
 	case Listening:
 		t.onListening()
+	case Checked:
+		t.onChecked(msg)
 	case Exited:
 		t.onExited(msg)
 	case Gone:
@@ -156,13 +176,28 @@ func (t *transition) emit(e app.EventType, about string) {
 // spawn starts a process. asked: by a command.
 func (t *transition) spawn(asked bool) {
 	t.phase, t.then, t.asked = spawning, byRules, asked
-	t.ready, t.late, t.reason = false, false, ""
+	t.ready, t.late, t.reason, t.cause = false, false, "", ""
+	t.sign, t.passed, t.fit, t.unfit = false, false, false, ""
+	t.blocked, t.retry = false, false
 	t.act(spawn)
 }
 
-// afresh starts a process by command, with the past forgiven.
+// begin starts a process once the apps are up that it depends on.
+func (t *transition) begin(asked bool) {
+	if !t.depends || t.trial {
+		t.spawn(asked)
+		return
+	}
+	t.phase, t.then, t.asked = held, byRules, asked
+	t.reason, t.blocked, t.retry = "", false, false
+}
+
+// forgive is the past forgiven.
+func (t *transition) forgive() { t.unstable, t.delay, t.given = 0, 0, false }
+
+// afresh starts a process by command.
 func (t *transition) afresh() {
-	t.unstable, t.delay = 0, 0
+	t.forgive()
 	t.spawn(true)
 }
 
@@ -188,7 +223,8 @@ func (t *transition) kill() {
 // down is the instance at rest.
 func (t *transition) down(p phase, reason string) {
 	t.phase, t.then, t.reason = p, byRules, reason
-	t.ready, t.late, t.delay = false, false, 0
+	t.ready, t.late, t.delay, t.cause = false, false, 0, ""
+	t.blocked, t.retry = false, false
 }
 
 // rest is the end of a process that no other follows.
@@ -208,7 +244,8 @@ func (t *transition) redirect(then intent) {
 func (t *transition) onStart() {
 	switch t.phase {
 	case stopped, errored, waiting:
-		t.afresh()
+		t.forgive()
+		t.begin(true)
 	case spawning:
 		if t.then == thenStop {
 			t.then = byRules
@@ -221,10 +258,11 @@ func (t *transition) onStart() {
 	}
 }
 
-func (t *transition) onRestart() {
+func (t *transition) onRestart(cause string) {
 	switch t.phase {
 	case launching, online:
 		t.restarts++
+		t.cause = cause
 		t.end(thenStart)
 	case spawning:
 		// What is being started may have been overtaken by a new spec.
@@ -236,7 +274,7 @@ func (t *transition) onRestart() {
 
 func (t *transition) onStop() {
 	switch t.phase {
-	case errored, waiting:
+	case errored, waiting, held:
 		t.down(stopped, "")
 		t.emit(app.EventStop, "")
 	case launching, online:
@@ -253,7 +291,7 @@ func (t *transition) onStop() {
 
 func (t *transition) onRemove() {
 	switch t.phase {
-	case stopped, errored, waiting:
+	case stopped, errored, waiting, held:
 		t.down(ended, "")
 	case launching, online, draining:
 		t.end(thenEnd)
@@ -291,11 +329,12 @@ func (t *transition) onStarted(msg started) {
 		t.phase = launching
 		t.arm(t.listenTimeout)
 	default:
-		t.phase, t.ready = online, msg.ready
+		t.phase, t.ready, t.sign = online, msg.ready, msg.ready
+		t.passed, t.fit = msg.ready, msg.ready
 		if !msg.adopted {
 			t.emit(app.EventOnline, "")
 		}
-		if t.await != nothing && !t.ready {
+		if t.shows() && !t.ready {
 			t.arm(t.listenTimeout)
 		}
 	}
@@ -323,7 +362,10 @@ func (t *transition) comeUp() {
 	t.phase = online
 	t.act(keep)
 	t.emit(app.EventOnline, "")
-	if t.await == nothing && t.late {
+	if t.startup || t.readiness {
+		t.judge("") // the checks may have passed before
+	}
+	if !t.shows() && t.late {
 		t.late, t.reason = false, ""
 	}
 }
@@ -332,14 +374,47 @@ func (t *transition) onReady() {
 	if t.phase == launching {
 		t.comeUp()
 	}
-	if t.phase != online || t.ready {
+	if t.phase == online {
+		t.sign = true
+		t.judge("")
+	}
+}
+
+// judge works out whether the instance is ready. why says what has failed.
+func (t *transition) judge(why string) {
+	if t.phase != online {
 		return
 	}
-	t.ready = true
-	if t.late {
+	ready := (t.sign || t.await == nothing) && (t.passed || !t.startup) && (t.fit || !t.readiness)
+	switch {
+	case ready && !t.ready:
 		t.late, t.reason = false, ""
+		t.emit(app.EventReady, "")
+	case !ready && t.ready:
+		t.reason = why
+		t.emit(app.EventWarning, why)
 	}
-	t.emit(app.EventReady, "")
+	t.ready = ready
+}
+
+// onChecked takes in the result of a health check.
+func (t *transition) onChecked(msg Checked) {
+	if t.phase != launching && t.phase != online {
+		return
+	}
+	why := msg.Check + " check fails: " + msg.Why
+	switch {
+	case msg.Check == "readiness":
+		t.fit = msg.OK
+		t.judge(why)
+	case msg.Check == "startup" && msg.OK:
+		t.passed = true
+		t.judge("")
+	case !msg.OK: // it is replaced by the restart rules
+		t.unfit = why
+		t.emit(app.EventWarning, why)
+		t.end(byRules)
+	}
 }
 
 func (t *transition) onListening() {
@@ -395,7 +470,7 @@ func (t *transition) follow() {
 		t.down(stopped, "")
 		t.emit(app.EventStop, "")
 	case thenStart:
-		t.emit(app.EventRestart, "by command")
+		t.emit(app.EventRestart, cmp.Or(t.cause, "by command"))
 		t.afresh()
 	case thenEnd:
 		t.down(ended, "")
@@ -406,12 +481,12 @@ func (t *transition) follow() {
 func (t *transition) byRestartRules() {
 	exit := t.exit
 	uptime := time.Duration(exit.Uptime)
-	fast := uptime < t.minUptime || exit.Error != ""
+	fast := uptime < t.minUptime || exit.Error != "" || t.unfit != "" && t.startup && !t.passed
 	switch {
 	case t.trial:
-		t.down(errored, ending(exit))
+		t.down(errored, cmp.Or(t.unfit, ending(exit)))
 		return
-	case exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
+	case t.unfit == "" && exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
 		t.unstable = 0
 		t.rest()
 		return
@@ -421,12 +496,10 @@ func (t *transition) byRestartRules() {
 	case fast:
 		t.unstable++
 	default:
-		t.unstable = 0
+		t.unstable, t.given = 0, false
 	}
-	if fast && t.unstable >= t.maxRestarts {
-		reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), ending(exit))
-		t.down(errored, reason)
-		t.emit(app.EventOverlimit, reason)
+	if fast && (t.unstable >= t.maxRestarts || t.given) {
+		t.giveUp()
 		return
 	}
 	t.delay = t.nextDelay(t.delay, uptime)
@@ -443,10 +516,25 @@ func (t *transition) byRestartRules() {
 	t.again()
 }
 
+// giveUp ends the restarts after too many fast failures. Later it is tried once
+// more, as what was missing may have come back.
+func (t *transition) giveUp() {
+	reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), cmp.Or(t.unfit, ending(t.exit)))
+	t.down(errored, reason)
+	if !t.given {
+		t.emit(app.EventOverlimit, reason)
+	}
+	t.given = true
+	if t.retries {
+		t.retry = true
+		t.arm(app.SlowRetry)
+	}
+}
+
 // again restarts by the rules.
 func (t *transition) again() {
 	t.restarts++
-	t.emit(app.EventRestart, t.exit.String())
+	t.emit(app.EventRestart, cmp.Or(t.unfit, ending(t.exit)))
 	t.spawn(false)
 }
 
@@ -454,12 +542,16 @@ func (t *transition) onTimeout() {
 	switch t.phase {
 	case waiting:
 		t.again()
+	case errored:
+		if t.retry {
+			t.again()
+		}
 	case launching, online:
-		if t.ready || t.late || (t.phase == online && t.await == nothing) {
+		if t.ready || t.late || (t.phase == online && !t.shows()) {
 			return
 		}
 		t.late = true
-		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing())
+		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing(t.policy))
 		t.emit(app.EventWarning, t.reason)
 	case draining:
 		t.emit(app.EventWarning, fmt.Sprintf("still busy after draining for %s", t.drainWait()))
@@ -474,12 +566,16 @@ func (t *transition) onTimeout() {
 }
 
 // missing says what an instance lacks to be ready.
-func (t *transition) missing() string {
+func (m *machine) missing(p policy) string {
 	switch {
-	case t.phase == launching:
+	case m.phase == launching:
 		return "it has not come up"
-	case t.await == aMessage:
+	case p.await == aMessage && !m.sign:
 		return "no 'ready' message"
+	case p.startup && !m.passed:
+		return "its startup check has not passed"
+	case p.readiness && !m.fit:
+		return "its readiness check has not passed"
 	}
 	return "it listens on nothing"
 }

@@ -46,9 +46,22 @@ func situations(ph phase) []situation {
 	}
 	switch ph {
 	case stopped:
-		return []situation{one("", machine{}, plain())}
+		depends := with(plain(), func(p *policy) { p.depends = true })
+		return []situation{
+			one("", machine{}, plain()), one("depends_on", machine{}, depends),
+			one("job", machine{}, with(plain(), func(p *policy) { p.job = true })),
+		}
 	case errored:
-		return []situation{one("", machine{reason: "given up", unstable: 16}, plain())}
+		return []situation{
+			one("", machine{reason: "given up", unstable: 16, given: true, retry: true, exit: crashed}, plain()),
+			one("no_retry", machine{reason: "given up", unstable: 16, given: true}, with(plain(), func(p *policy) { p.retries = false })),
+		}
+	case held:
+		depends := with(plain(), func(p *policy) { p.depends = true })
+		return []situation{
+			one("", machine{asked: true}, depends),
+			one("blocked", machine{asked: true, blocked: true, reason: "waits for db, which is errored"}, depends),
+		}
 	case waiting:
 		return []situation{one("", machine{exit: crashed, unstable: 1, delay: time.Second}, plain())}
 	case spawning:
@@ -78,6 +91,9 @@ func situations(ph phase) []situation {
 			one("cluster, ready", machine{ready: true}, node()),
 			one("wait_ready, not ready", machine{}, with(plain(), func(p *policy) { p.await = aMessage })),
 			one("on trial", machine{trial: true}, node()),
+			one("startup check", machine{}, with(plain(), func(p *policy) { p.startup = true })),
+			one("readiness check", machine{}, with(plain(), func(p *policy) { p.readiness = true })),
+			one("readiness check, ready", machine{ready: true, fit: true}, with(plain(), func(p *policy) { p.readiness = true })),
 		}
 	case draining:
 		return []situation{one("", machine{then: thenEnd}, node())}
@@ -92,11 +108,14 @@ func situations(ph phase) []situation {
 		return []situation{
 			rules("fast failure", machine{exit: crashed}, plain()),
 			rules("the 16th fast failure", machine{exit: crashed, unstable: 15}, plain()),
+			rules("fast failure after it was given up", machine{exit: crashed, unstable: 16, given: true}, plain()),
 			rules("after a long life", machine{exit: exitAfter(1, time.Hour), unstable: 15}, plain()),
 			rules("exit code 0", machine{exit: exitAfter(0, time.Hour)}, plain()),
 			rules("restart_delay", machine{exit: crashed}, with(plain(), func(p *policy) { p.restartDelay = time.Second })),
 			rules("exp_backoff, first", machine{exit: crashed}, with(plain(), func(p *policy) { p.backoff = 100 * time.Millisecond })),
 			rules("exp_backoff, second", machine{exit: crashed, delay: 100 * time.Millisecond}, with(plain(), func(p *policy) { p.backoff = 100 * time.Millisecond })),
+			rules("its liveness check failed", machine{exit: exitAfter(0, time.Hour), unfit: "liveness check fails: refused"}, with(plain(), func(p *policy) { p.stopCodes = []int{0} })),
+			rules("its startup check failed", machine{exit: exitAfter(0, time.Hour), unfit: "startup check fails: refused"}, with(plain(), func(p *policy) { p.startup = true })),
 			rules("exit code in stop_exit_codes", machine{exit: crashed}, with(plain(), func(p *policy) { p.stopCodes = []int{1} })),
 			rules("killed, 0 in stop_exit_codes", machine{exit: &app.Exit{Code: -1, Signal: "SIGKILL"}}, with(plain(), func(p *policy) { p.stopCodes = []int{0} })),
 			rules("no_autorestart", machine{exit: crashed}, with(plain(), func(p *policy) { p.autorestart = false })),
@@ -129,6 +148,9 @@ func everyMessage() []struct {
 		{"start", start{}},
 		{"resume", resume{}},
 		{"restart", restart{}},
+		{"restart by cron", restart{cause: "cron"}},
+		{"released", release{}},
+		{"blocked", block{why: "waits for db, which is stopped", final: true}},
 		{"stop", stop{}},
 		{"remove", remove{}},
 		{"retire", retire{}},
@@ -147,6 +169,12 @@ func everyMessage() []struct {
 		{"exited, descendants left", Exited{Exit: *exitAfter(1, 12*time.Millisecond), Left: 2}},
 		{"gone", Gone{}},
 		{"drained", Drained{}},
+		{"startup check passes", Checked{Check: "startup", OK: true}},
+		{"startup check fails", Checked{Check: "startup", Why: "refused"}},
+		{"readiness check passes", Checked{Check: "readiness", OK: true}},
+		{"readiness check fails", Checked{Check: "readiness", Why: "refused"}},
+		{"liveness check passes", Checked{Check: "liveness", OK: true}},
+		{"liveness check fails", Checked{Check: "liveness", Why: "refused"}},
 		{"warned", Warned{Text: "x"}},
 		{"message", Messaged{}},
 	}
@@ -294,9 +322,13 @@ func checkTransition(t *testing.T, name string, s situation, m message, after ma
 		if after.phase != before && !has(arm) {
 			t.Errorf("%s: %s without a timer would never end", name, after.phase)
 		}
-	case stopped, errored, ended, stuck:
+	case stopped, held, ended, stuck:
 		if timed {
 			t.Errorf("%s: %s has a timer", name, after.phase)
+		}
+	case errored:
+		if before != errored && timed != after.retry {
+			t.Errorf("%s: errored has a timer: %t, and is tried again: %t", name, timed, after.retry)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"paceline/internal/app"
@@ -59,6 +60,8 @@ type shared struct {
 	closed   chan struct{}  // closed when they are to end
 	requests chan func()    // to Supervisor.run
 	dirty    chan struct{}  // holds a token while something is unsaved
+	depended atomic.Bool    // some app depends on another one
+	news     chan struct{}  // holds a token while apps may wait for what has happened
 }
 
 // New starts a supervisor without any app.
@@ -66,6 +69,7 @@ func New(o Options) *Supervisor {
 	sh := &shared{
 		host: o.Host, event: o.Event,
 		closed: make(chan struct{}), requests: make(chan func()), dirty: make(chan struct{}, 1),
+		news: make(chan struct{}, 1),
 	}
 	if sh.event == nil {
 		sh.event = func(app.Event) {}
@@ -89,7 +93,7 @@ func (s *Supervisor) Close() {
 
 // run owns the apps.
 func (s *Supervisor) run() {
-	var flush <-chan time.Time
+	var flush, look <-chan time.Time
 	unsaved := false
 	for {
 		select {
@@ -104,6 +108,10 @@ func (s *Supervisor) run() {
 			if unsaved = true; flush == nil {
 				flush = time.After(saveDelay)
 			}
+		case <-s.news:
+			look = s.reg.releaseHeld()
+		case <-look:
+			look = s.reg.releaseHeld()
 		case <-flush:
 			flush = nil
 			if unsaved = !s.flush(); unsaved {
@@ -130,6 +138,18 @@ func (s *shared) do(ctx context.Context, f func() error) error {
 func (s *shared) touch() {
 	select {
 	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// recheck has it looked whether what an app depends on is up. It costs nothing
+// where no app depends on another one.
+func (s *shared) recheck() {
+	if !s.depended.Load() {
+		return
+	}
+	select {
+	case s.news <- struct{}{}:
 	default:
 	}
 }

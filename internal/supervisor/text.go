@@ -9,6 +9,9 @@ import (
 
 // ending says how a process ended, and how soon.
 func ending(e *app.Exit) string {
+	if e == nil {
+		return "ended unseen"
+	}
 	if e.Error != "" {
 		return e.Error
 	}

@@ -1,0 +1,37 @@
+package daemon
+
+import (
+	"context"
+	"os/exec"
+
+	"paceline/internal/health"
+	"paceline/internal/supervisor"
+)
+
+// checkHealth makes a process's health checks until it ends.
+func (h *host) checkHealth(p *process) {
+	if p.Spec.Health == nil {
+		return
+	}
+	env, err := environ(p.Launch, given{})
+	if err != nil {
+		h.log.Warn("check health", "process", p.key, "error", err)
+		return
+	}
+	ctx, cancel := context.WithCancel(h.ending)
+	h.checks.Go(func() {
+		defer cancel()
+		health.Run(ctx, p.Spec.Health, health.Process{
+			Dir: p.Spec.Cwd, Env: env, Prepare: func(cmd *exec.Cmd) { runAs(cmd, p.Spec.User) },
+		}, func(name string, ok bool, why string) {
+			p.sink(supervisor.Checked{Check: name, OK: ok, Why: why})
+		})
+	})
+	h.checks.Go(func() {
+		select {
+		case <-p.ended:
+		case <-ctx.Done():
+		}
+		cancel()
+	})
+}

@@ -1,0 +1,127 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"paceline/internal/app"
+)
+
+// ApplyOptions say how apps are brought to new specs.
+type ApplyOptions struct {
+	// Reload replaces running instances by successors; otherwise they are stopped
+	// and started.
+	Reload   bool
+	Parallel int          // as in ReloadOptions
+	Progress func(string) // as in ReloadOptions
+}
+
+// Apply brings apps to specs: those whose names are not there yet are started, the
+// others get the new spec, as many instances as it says, and a restart or reload.
+// It returns what was acted on, and what it has changed in apps that were there.
+// Errors: app.ErrInvalid: nothing has been done then; else as Start, Restart,
+// Reload and Scale, all apps having been tried.
+func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions) ([]app.Status, []app.Change, error) {
+	for i := range specs {
+		if err := specs[i].Validate(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if _, err := app.StartOrder(specs); err != nil {
+		return nil, nil, err
+	}
+	present := map[string]app.Spec{}
+	for _, spec := range s.Apps() {
+		present[spec.Name] = spec
+	}
+	var fresh, anew, same []app.Spec // not there; there, but of another mode; there
+	var changes []app.Change
+	for _, spec := range specs {
+		old, ok := present[spec.Name]
+		if !ok {
+			fresh = append(fresh, spec)
+			continue
+		}
+		changes = append(changes, app.Diff(&old, &spec)...)
+		switch {
+		case old.Mode == spec.Mode && (old.Balance == app.None) == (spec.Balance == app.None):
+			same = append(same, spec)
+		case o.Reload:
+			return nil, nil, fmt.Errorf("%w: %s becomes %s mode, which no reload can do; restart it",
+				app.ErrInvalid, spec.Name, spec.Mode)
+		default:
+			anew = append(anew, spec)
+		}
+	}
+	var done []app.Status
+	var failures error
+	add := func(list []app.Status, err error) {
+		done, failures = append(done, list...), errors.Join(failures, err)
+	}
+	add(s.applyPresent(ctx, same, o))
+	for _, spec := range anew {
+		if _, err := s.Stop(ctx, s.idsOf(spec.Name)); err != nil {
+			add(nil, err)
+			continue
+		}
+		fresh = append(fresh, spec)
+	}
+	if len(fresh) > 0 {
+		add(s.Start(ctx, fresh))
+	}
+	return s.refresh(done), changes, failures
+}
+
+// applyPresent is Apply for apps that keep their mode.
+func (s *Supervisor) applyPresent(ctx context.Context, specs []app.Spec, o ApplyOptions) ([]app.Status, error) {
+	if len(specs) == 0 {
+		return nil, nil
+	}
+	var done []app.Status
+	var failures error
+	scale := func(wanted func(n, has int) bool) {
+		for _, spec := range specs {
+			if has := len(s.idsOf(spec.Name)); has > 0 && wanted(spec.Instances, has) {
+				list, err := s.Scale(ctx, spec.Name, spec.Instances)
+				done, failures = append(done, list...), errors.Join(failures, err)
+			}
+		}
+	}
+	scale(func(n, has int) bool { return n < has }) // what leaves need not be replaced first
+	var ids []int
+	for _, spec := range specs {
+		ids = append(ids, s.idsOf(spec.Name)...)
+	}
+	var list []app.Status
+	var err error
+	if o.Reload {
+		list, err = s.Reload(ctx, ids, ReloadOptions{Parallel: o.Parallel, Progress: o.Progress, Specs: specs})
+	} else if err = s.Update(ctx, specs); err == nil {
+		list, err = s.Restart(ctx, ids)
+	}
+	done, failures = append(done, list...), errors.Join(failures, err)
+	if err == nil { // a failed release does not spread
+		scale(func(n, has int) bool { return n > has })
+	}
+	return done, failures
+}
+
+// idsOf returns the ids of an app's instances.
+func (s *Supervisor) idsOf(name string) (ids []int) {
+	for _, st := range s.List() {
+		if st.Name == name {
+			ids = append(ids, st.ID)
+		}
+	}
+	return ids
+}
+
+// refresh returns the present status of each instance of list that is still there,
+// once, by id.
+func (s *Supervisor) refresh(list []app.Status) []app.Status {
+	return slices.DeleteFunc(s.List(), func(st app.Status) bool {
+		return !slices.ContainsFunc(list, func(o app.Status) bool { return o.ID == st.ID })
+	})
+}
