@@ -31,15 +31,17 @@ const module = "paceline/"
 var imports = map[string][]string{
 	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
+	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe"},
 	"internal/probe":     nil,
+	"internal/pm2":       {"internal/app", "internal/inspect"},
+	"internal/inspect":   nil,
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},

@@ -117,7 +117,11 @@ func runDaemon() error {
 
 // runCLI is what a user calls.
 func runCLI(argv []string) int {
+	name := called(argv)
 	home, exe, err := self()
+	if own := os.Getenv("PM2_HOME"); name == pm2Name && own != "" && err == nil {
+		home, err = filepath.Abs(own)
+	}
 	if err != nil {
 		return report(err)
 	}
@@ -126,9 +130,22 @@ func runCLI(argv []string) int {
 	defer stop()
 	return cli.Run(ctx, cli.Options{
 		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
-		Home: home, Exe: exe, Version: version,
+		Name: name, Home: home, Exe: exe, Version: version,
 		Ensure: keeper.Ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
 	})
+}
+
+// pm2Name is the name under which the command line answers as PM2 does:
+// `ln -s pace pm2`.
+const pm2Name = "pm2"
+
+// called returns the name under which the program was called, if it is one that
+// makes a difference.
+func called(argv []string) string {
+	if len(argv) > 0 && filepath.Base(argv[0]) == pm2Name {
+		return pm2Name
+	}
+	return "pace"
 }
 
 // terminal reports whether w is a terminal, and how wide it is.

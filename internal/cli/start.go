@@ -176,6 +176,7 @@ func (s *starting) one(ctx context.Context, target string) error {
 		return err
 	}
 	s.reply.Warnings = append(s.reply.Warnings, warnings...)
+	spec.PM2 = s.asPM2()
 	reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
 	s.add(reply)
 	return err

@@ -13,7 +13,7 @@ func (h *host) checkHealth(p *process) {
 	if p.Spec.Health == nil {
 		return
 	}
-	env := environ(p.Launch, given{})
+	env := environ(p.Launch, given{pm2: h.pm2Vars(p.Launch)})
 	ctx, cancel := context.WithCancel(h.ending)
 	h.checks.Go(func() {
 		defer cancel()

@@ -25,6 +25,8 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpReset:     d.action(d.supervisor.Reset),
 		api.OpFlush:     d.flush,
 		api.OpScale:     d.scale,
+		api.OpSave:      d.saveApps,
+		api.OpResurrect: d.resurrect,
 		api.OpKill:      d.kill,
 		api.OpUpdate:    d.update,
 		api.OpDoctor:    d.doctor,

@@ -1,0 +1,20 @@
+package cli
+
+import "regexp"
+
+// pm2Name is the name under which the command line answers as PM2 does.
+const pm2Name = "pm2"
+
+// asPM2 reports whether that is how it was called.
+func (c *cli) asPM2() bool { return c.Name == pm2Name }
+
+// ownCommand is a command of ours in a text for people: "`pace list`", "  pace stop all".
+var ownCommand = regexp.MustCompile("(?m)(^|[`\" (|])pace( [a-z-])")
+
+// renamed makes a text speak of the name that the user has called.
+func (c *cli) renamed(text string) string {
+	if c.Name == "pace" {
+		return text
+	}
+	return ownCommand.ReplaceAllString(text, "${1}"+c.Name+"${2}")
+}
