@@ -31,10 +31,11 @@ const module = "paceline/"
 var imports = map[string][]string{
 	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe"},
+	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/settings"},
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
 	"internal/inspect":   nil,
+	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app"},
 

@@ -83,6 +83,8 @@ type cli struct {
 	out    *bufio.Writer
 	look   look
 	silent bool
+	// overview lists everything, which PM2 does after each action.
+	overview func() error
 }
 
 func newCLI(o Options) *cli {
@@ -125,6 +127,7 @@ func (o *Options) getenv(name string) string {
 
 func (c *cli) run(ctx context.Context) error {
 	root := c.root()
+	c.overview = func() error { return c.pm2Table(ctx, nil, listing{}) }
 	args, err := normalise(root, c.Args)
 	if err != nil {
 		return err

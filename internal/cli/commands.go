@@ -25,25 +25,24 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.prettylistCommand(), c.showCommand(), c.envCommand(), c.idCommand(), c.pidCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
 			}
 		}},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
+				c.saveCommand(), c.resurrectCommand(), c.cleardumpCommand(),
+				c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(), c.confCommand(), c.reportCommand(),
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
 			}
 		}},
 	}
 }
 
-// laterCommands are PM2's commands that this version does not have.
+// laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		deploy dump ecosystem env expose forward get id imonit init inspect install install-otel link login
-		logout logrotate module:generate module:install module:uninstall module:update monit monitor multiset
-		open package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
-		resurrect save send sendSignal serve set slist startOrGracefulReload startOrReload startOrRestart
-		startup sysinfos trigger uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+	return strings.Fields(`attach dash dashboard deploy dev ecosystem expose imonit init monit reloadLogs runtime
+		send sendSignal serve slist startOrGracefulReload startOrReload startOrRestart startup sysinfos trigger
+		unstartup`)
 }
 
 // laterFlags are PM2's options that this version does not have.
@@ -59,6 +58,9 @@ func laterFlags() []string {
 func unknownCommand(root *cobra.Command, word string) error {
 	if slices.Contains(laterCommands(), word) {
 		return fmt.Errorf("%s is a command of PM2's that is not there yet; `pace help` lists those that are", word)
+	}
+	if instead := insteadOf(word); instead != "" {
+		return fmt.Errorf("%s is a command of PM2's that there is not here: %s", word, instead)
 	}
 	if near := nearest(root, word); near != "" {
 		return fmt.Errorf("unknown command %q; did you mean `pace %s`?", word, near)
