@@ -22,7 +22,9 @@ func (c *cli) jlistCommand() *cobra.Command {
 		Use:   "jlist [target...]",
 		Short: "List instances as JSON, in PM2's shape",
 		Long: `jlist prints a JSON array with an object per instance, with the fields of PM2's
-jlist in its order. ` + envWords,
+jlist in its order.
+
+` + envWords,
 		Example: `  pace jlist
   pace jlist | jq -r '.[] | select(.pm2_env.status == "errored") | .name'
   pace jlist --show-env api`,

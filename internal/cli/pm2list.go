@@ -160,8 +160,21 @@ func (c *cli) pm2Row(in pm2.Instance) []string {
 	return []string{
 		c.look.paint(cyan, strconv.Itoa(s.ID)), string(name), cmp.Or(in.Spec.Namespace, "default"), cmp.Or(in.Version, "N/A"),
 		string(in.Spec.Mode), strconv.Itoa(s.PID), up, strconv.Itoa(s.Restarts),
-		c.look.paint(stateColour(s.State), pm2.State(s.State)), percent(cpu), memory(bytes), user, watching,
+		c.look.paint(stateColour(s.State), pm2.State(s.State)), percent(cpu), pm2Memory(bytes), user, watching,
 	}
+}
+
+// pm2Memory writes a size as PM2 does in its table, where memory leaves out ".0".
+func pm2Memory(bytes uint64) string {
+	if bytes < 1024 {
+		return memory(bytes)
+	}
+	text := strings.TrimRight(memory(bytes), "kmgb")
+	unit := memory(bytes)[len(text):]
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text + unit
 }
 
 // pm2Box draws PM2's box: heads and cells at the left.

@@ -24,7 +24,8 @@ func (c *cli) setCommand() *cobra.Command {
 		Use:     "set key value",
 		Aliases: []string{"config"},
 		Short:   "Keep a setting; one of an app restarts it",
-		Long: `set keeps a text under a key, in settings.json of Paceline's home. ` + settingWords + `
+		Long: `set keeps a text under a key, in settings.json of Paceline's home.
+` + settingWords + `
 
 A setting of an app that exists is put into its environment, the word as the name of
 the variable, and all of its settings as JSON in a variable of the app's name; then
@@ -43,9 +44,10 @@ the app is restarted. No key changes Paceline itself: options of start do that.`
 
 func (c *cli) multisetCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     `multiset "key value key value"`,
-		Short:   "Keep several settings",
-		Long:    `multiset keeps several settings at once: keys and values in turn. ` + settingWords,
+		Use:   `multiset "key value key value"`,
+		Short: "Keep several settings",
+		Long: `multiset keeps several settings at once: keys and values in turn.
+` + settingWords,
 		Example: `  pace multiset "api.level debug api.color off"`,
 		Args:    atLeast(1, "keys and values in turn"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -140,7 +140,10 @@ func (f fields) words(name string) []string {
 	if list := get[[]string](f, name); len(list) > 0 {
 		return list
 	}
-	return strings.Fields(f.text(name))
+	if words := strings.Fields(f.text(name)); len(words) > 0 {
+		return words
+	}
+	return nil
 }
 
 // env leaves out what PM2 has added: an object under the app's name, and its own.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha1" //nolint:gosec // a name's digest, as RFC 9562 has it for UUIDs; it guards nothing
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -34,7 +35,7 @@ func Process(in Instance) inspect.Object {
 	s := in.Status
 	pid, memory, cpu := s.PID, uint64(0), 0.0
 	if s.State == app.Online {
-		memory, cpu = s.MemoryBytes, s.CPU
+		memory, cpu = s.MemoryBytes, math.Round(s.CPU*10)/10 // as PM2: one decimal
 	}
 	return inspect.Object{
 		{Key: "pid", Value: pid},
@@ -107,6 +108,7 @@ func (r *record) policy() {
 	r.given(s.RestartDelay > 0, "restart_delay", millis(s.RestartDelay))
 	r.given(s.ExpBackoff > 0, "exp_backoff_restart_delay", millis(s.ExpBackoff))
 	r.given(s.WaitReady, "wait_ready", true)
+	r.given(s.Instances > 1, "instances", s.Instances)
 	r.given(s.KillTimeout != usual.KillTimeout, "kill_timeout", millis(s.KillTimeout))
 	r.given(s.ShutdownWithMessage, "shutdown_with_message", true)
 	r.given(s.ListenTimeout != usual.ListenTimeout, "listen_timeout", millis(s.ListenTimeout))
@@ -157,7 +159,7 @@ func (r *record) place() {
 	r.add("pm_cwd", s.Cwd)
 	r.add("exec_interpreter", interpreter(r.in))
 	r.add("exec_mode", string(s.Mode)+"_mode")
-	r.add("instances", s.Instances)
+	r.given(s.Instances == 1, "instances", 1)
 	r.given(st.LogFile != "", "pm_log_path", st.LogFile)
 	r.add("pm_out_log_path", st.OutFile)
 	r.add("pm_err_log_path", st.ErrFile)
