@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,11 +78,8 @@ func (c *cli) set(ctx context.Context, pairs []string) error {
 			apps = append(apps, owner)
 		}
 	}
-	if len(apps) > 0 {
-		// It also makes the home, as any command to the daemon does.
-		if _, err := c.client.Version(ctx); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(c.Home, 0o700); err != nil {
+		return fmt.Errorf("make the home for settings: %w", err)
 	}
 	if err := all.Save(c.settingsFile()); err != nil {
 		return err
