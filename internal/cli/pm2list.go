@@ -184,6 +184,9 @@ func (c *cli) pm2Box(rows [][]string) {
 	for i := range widths {
 		widths[i] = max(widths[i]+2, heads[i].max)
 	}
+	if len(rows) == 0 {
+		widths[1] = 11 // as PM2's empty table
+	}
 	rule := func(left, middle, right string) {
 		parts := make([]string, len(widths))
 		for i, w := range widths {
