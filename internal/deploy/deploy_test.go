@@ -185,7 +185,7 @@ func TestRefs(t *testing.T) {
 
 func TestFast(t *testing.T) {
 	w := newWorld(t)
-	for _, text := range strings.Split("abcdefgh", "") {
+	for text := range strings.SplitSeq("abcdefgh", "") {
 		w.release(text)
 	}
 	w.config.Fetch, w.config.Repo = "fast", "file://"+w.origin

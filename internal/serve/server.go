@@ -74,7 +74,9 @@ func run(ctx context.Context, o Options, l net.Listener, errs io.Writer) error {
 	if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve %s: %w", o.Path, err)
 	}
-	<-ended // because the listener is closed
+	if err := <-ended; err != nil && !errors.Is(err, net.ErrClosed) { // the listener is closed, so it ends
+		return fmt.Errorf("serve %s: %w", o.Path, err)
+	}
 	timer := time.NewTimer(lastRequest)
 	defer timer.Stop()
 	select {

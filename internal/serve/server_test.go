@@ -105,17 +105,17 @@ func TestEndsWithoutCuttingAConnection(t *testing.T) {
 	}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-	get := func() *http.Response {
+	get := func() (leave bool) {
 		r, err := client.Get("http://" + l.Addr().String() + "/")
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer r.Body.Close()
 		body, err := io.ReadAll(r.Body)
 		if err != nil || string(body) != "<p>home" {
 			t.Fatalf("got %q, %v", body, err)
 		}
-		r.Body.Close()
-		return r
+		return r.Close
 	}
 	get()
 	silent, err := net.Dial("tcp", l.Addr().String())
@@ -125,7 +125,7 @@ func TestEndsWithoutCuttingAConnection(t *testing.T) {
 	defer silent.Close()
 	get()
 	end()
-	for !get().Close { // until the end is known there
+	for !get() { // until the end is known there
 		select {
 		case err := <-ended:
 			t.Fatalf("ended with %v before the connection was told", err)
