@@ -52,14 +52,14 @@ func TestAsNode(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for input, want := range map[string]string{
-		"A=1\n\nfoo bar\n":                    "line 3: not NAME=value",
-		"# c\n=x":                             "line 2: not NAME=value",
-		"export A":                            "line 1: not NAME=value",
-		"A=1\r\nB=\"secret\r\nC=1":            "line 2: B: the quote \" is not closed",
-		"A='it":                               "line 1: A: the quote ' is not closed",
-		"A='a\nb'\nB":                         "line 3: not NAME=value",
-		"A=a\x00b":                            "line 1: A: the value has a NUL byte",
-		"A=\xff":                              "not UTF-8",
+		"A=1\n\nfoo bar\n":                  "line 3: not NAME=value",
+		"# c\n=x":                           "line 2: not NAME=value",
+		"export A":                          "line 1: not NAME=value",
+		"A=1\r\nB=\"secret\r\nC=1":          "line 2: B: the quote \" is not closed",
+		"A='it":                             "line 1: A: the quote ' is not closed",
+		"A='a\nb'\nB":                       "line 3: not NAME=value",
+		"A=a\x00b":                          "line 1: A: the value has a NUL byte",
+		"A=\xff":                            "not UTF-8",
 		"A=" + strings.Repeat("x", maxSize): "larger than 1 MiB; is it an env file?",
 	} {
 		env, err := Parse([]byte(input))

@@ -96,9 +96,15 @@ func TestMayHold(t *testing.T) {
 		glob, folder string
 		want         bool
 	}{
-		{"/a/*.js", "/a/b", false}, {"/a/*/x.js", "/a/b", true}, {"/a/*/x.js", "/a/b/c", false},
-		{"/a/**/x.js", "/a/b/c", true}, {"/a/*/src/**", "/a/b", true}, {"/a/*/src/**", "/a/b/src", true},
-		{"/a/*/src/**", "/a/b/test", false}, {"/a/*/src/**", "/a/b/src/x", true}, {"/a/{b,c/d}/e", "/a/c/d", true},
+		{"/a/*.js", "/a/b", false},
+		{"/a/*/x.js", "/a/b", true},
+		{"/a/*/x.js", "/a/b/c", false},
+		{"/a/**/x.js", "/a/b/c", true},
+		{"/a/*/src/**", "/a/b", true},
+		{"/a/*/src/**", "/a/b/src", true},
+		{"/a/*/src/**", "/a/b/test", false},
+		{"/a/*/src/**", "/a/b/src/x", true},
+		{"/a/{b,c/d}/e", "/a/c/d", true},
 	} {
 		if got := mayHold(c.glob, c.folder); got != c.want {
 			t.Errorf("mayHold(%s, %s) = %v", c.glob, c.folder, got)
