@@ -29,7 +29,7 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel"},
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve"},
 
 	"internal/jseval": nil,
 
