@@ -60,6 +60,9 @@ func (s Service) validate() error {
 			return fmt.Errorf("%s %q is not an absolute path", f.what, f.path)
 		}
 	}
+	if strings.ContainsAny(s.Exe, `"'\`) { // systemd.service(5): "Executable name contains special characters"
+		return fmt.Errorf("no unit can run %q, whose path holds a quote or a backslash; install pace elsewhere", s.Exe)
+	}
 	for _, text := range []string{s.UserHome, s.Home, s.Exe, s.Path} {
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {
 			return fmt.Errorf("%q holds a character that no unit can", text)

@@ -25,7 +25,7 @@ func alice() Service {
 func odd() Service {
 	s := alice()
 	s.UserHome, s.Home = `/home/a 'b'`, `/home/a 'b'/100% "$HOME"`
-	s.Exe, s.Path, s.Online = `/opt/my $dir/p"a\ce`, `/opt/<&>:/50%`, true
+	s.Exe, s.Path, s.Online = "/opt/my $dir;/pace", `/opt/<&>:/50%`, true
 	return s
 }
 
@@ -72,7 +72,7 @@ func TestSystemdAcceptsTheUnit(t *testing.T) {
 		t.Skip("systemd-analyze is not on PATH; install the package systemd")
 	}
 	dir := t.TempDir()
-	exe := filepath.Join(dir, `my %dir $x "y"`, "pace")
+	exe := filepath.Join(dir, `my %dir $x`, "pace")
 	if err := os.MkdirAll(filepath.Dir(exe), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestShellAcceptsTheScript(t *testing.T) {
 	pace := "#!/bin/sh\necho \"$PACELINE_HOME $PATH $HOME:\" \"$@\"\necho $PPID > \"$PACELINE_HOME/keeper.pid\"\n"
 	s := odd()
 	s.Home = filepath.Join(dir, `it's "$HOME"`)
-	s.Exe = filepath.Join(dir, `a 'b'`, "pace")
+	s.Exe = filepath.Join(dir, `a $b;`, "pace")
 	for file, text := range map[string]string{filepath.Join(dir, "bin", "su"): su, s.Exe: pace} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -249,6 +249,7 @@ func TestBadServices(t *testing.T) {
 		"option":   func(s *Service) { s.User = "-x" },
 		"newline":  func(s *Service) { s.Path = "/bin\nExecStart=/x" },
 		"relative": func(s *Service) { s.Home = "x" },
+		"quote":    func(s *Service) { s.Exe = `/a"b/pace` },
 		"no exe":   func(s *Service) { s.Exe = "" },
 	} {
 		s := alice()

@@ -82,7 +82,7 @@ func systemdQuote(text string) string {
 
 // systemdCommand writes a program's path; in this first word no $ names a variable.
 func systemdCommand(path string) string {
-	if strings.ContainsAny(path, " \"'\\;") {
+	if strings.ContainsAny(path, " ;") {
 		return systemdQuote(path)
 	}
 	return systemdText(path)
