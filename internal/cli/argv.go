@@ -44,29 +44,12 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 	if cmd == nil {
 		return nil, unknownCommand(root, word)
 	}
-	rest := withOptional(cmd, append(append([]string{}, head[:at]...), head[at+1:]...))
+	rest := append(append([]string{}, head[:at]...), head[at+1:]...)
 	if cmd.Name() == "scale" {
 		rest, tail = shield(values, rest, tail)
 	}
+	rest = join(cmd, values, rest)
 	return append(append([]string{word}, rest...), tail...), nil
-}
-
-// withOptional joins options whose value may be left out with the word behind them,
-// which is that value, as with PM2.
-func withOptional(cmd *cobra.Command, args []string) (joined []string) {
-	for i := 0; i < len(args); i++ {
-		name, isLong := strings.CutPrefix(args[i], "--")
-		f := cmd.Flags().Lookup(name)
-		if isLong && f != nil && i+1 < len(args) && !isFlag(args[i+1]) {
-			if _, ok := f.Annotations[optional]; ok {
-				joined = append(joined, args[i]+"="+args[i+1])
-				i++
-				continue
-			}
-		}
-		joined = append(joined, args[i])
-	}
-	return joined
 }
 
 // shield moves the arguments behind "--", so that "-1" is one of them.
@@ -88,6 +71,50 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 		words = append(words, tail[1:]...)
 	}
 	return flags, words
+}
+
+// join gives an option whose value is optional the next word, if that is one and
+// not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
+// A command that needs no words leaves it the last one: `logs --highlight ERROR`.
+func join(cmd *cobra.Command, values flagSet, words []string) []string {
+	alone := map[string]bool{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[mayBeAlone]; ok {
+			alone["--"+f.Name] = true
+			if f.Shorthand != "" {
+				alone["-"+f.Shorthand] = true
+			}
+		}
+	})
+	if len(alone) == 0 {
+		return words
+	}
+	left := 0 // words that are no options' values, but for those that the command needs
+	if cmd.Name() != "logs" {
+		left--
+	}
+	for i := 0; i < len(words); i++ {
+		if !isFlag(words[i]) {
+			left++
+		} else if values.takesNext(words[i]) {
+			i++
+		}
+	}
+	var out []string
+	for i := 0; i < len(words); i++ {
+		out = append(out, words[i])
+		switch {
+		case !isFlag(words[i]) || i+1 == len(words):
+		case values.takesNext(words[i]):
+			i++
+			out = append(out, words[i])
+		case alone[words[i]] && left > 0 && !isFlag(words[i+1]):
+			i++
+			left--
+			out[len(out)-1] += "=" + words[i]
+		}
+	}
+	return out
 }
 
 func find(root *cobra.Command, word string) *cobra.Command {

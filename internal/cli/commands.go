@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"paceline/internal/api"
+	"paceline/internal/ecosystem"
 )
 
 // commandGroup is a heading of the help.
@@ -19,8 +22,11 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
-				c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+				c.startCommand(), c.runtimeCommand(), c.devCommand(), c.stopCommand(), c.restartCommand(),
+				c.reloadCommand(), c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+				c.startOrCommand("startOrRestart", api.ApplyRestart),
+				c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload"), c.serveCommand(),
+				c.deployCommand(),
 			}
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
@@ -32,7 +38,8 @@ func commandGroups() []commandGroup {
 		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
+				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
 			}
 		}},
 	}
@@ -41,19 +48,16 @@ func commandGroups() []commandGroup {
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
 	return strings.Fields(`autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		deploy dump ecosystem env expose forward get id imonit init inspect install install-otel link login
-		logout module:generate module:install module:uninstall module:update monit monitor multiset
-		open package pid plus prettylist profile:cpu profile:mem publish pull register report
-		resurrect save serve set slist startOrGracefulReload startOrReload startOrRestart
-		startup sysinfos uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+		dump env forward get id imonit inspect install install-otel link login logout
+		module:generate module:install module:uninstall module:update monit monitor multiset open
+		package pid plus prettylist profile:cpu profile:mem publish pull register report
+		resurrect save set slist sysinfos uninstall uninstall-otel unlink
+		unmonitor unset web`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring 		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env fresh gid
-		hp ignore-watch image-name max-memory-restart mini-list no-autostart
-		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support spa
-		trace uid update-env user v8 wait-ip watch watch-delay write`)
+	return strings.Fields(`attach container daemon dockerdaemon dist image-name mini-list node-version sort`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.
@@ -72,43 +76,13 @@ func unknownCommand(root *cobra.Command, word string) error {
 
 // nearest returns the command that word may be a slip of, or "".
 func nearest(root *cobra.Command, word string) string {
-	best, distance := "", min(3, len(word)) // two letters wrong at most, and not all of them
+	var names []string
 	for _, cmd := range root.Commands() {
-		if cmd.Hidden {
-			continue
-		}
-		for _, name := range append([]string{cmd.Name()}, cmd.Aliases...) {
-			d := edits(strings.ToLower(word), name)
-			if len(word) > 2 && strings.HasPrefix(name, word) {
-				d = 1
-			}
-			if d < distance {
-				best, distance = name, d
-			}
+		if !cmd.Hidden {
+			names = append(append(names, cmd.Name()), cmd.Aliases...)
 		}
 	}
-	return best
-}
-
-// edits counts the letters to insert, delete or change that make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ecosystem.Nearest(word, names)
 }
 
 // flagError says what is wrong with an option, in words of ours.

@@ -19,10 +19,6 @@ const (
 // highlighted is the background of what --highlight marks: bright black.
 const highlighted = "100"
 
-// optional marks options whose value may be left out, and stand behind a blank
-// where it is given: see withOptional.
-const optional = "paceline_optional"
-
 // pm2LogLine is what PM2's logs --json prints.
 type pm2LogLine struct {
 	Message   string    `json:"message"`
@@ -91,6 +87,9 @@ func (l *logs) readForms() (err error) {
 	l.zone = time.Local
 	if l.pairStamp, err = dayjs.Parse(logFormat); err != nil {
 		return err
+	}
+	if l.timestamp == alone {
+		l.timestamp = logStamp
 	}
 	if l.timestamp != "" {
 		if l.lineStamp, err = dayjs.Parse(l.timestamp); err != nil {

@@ -30,6 +30,7 @@ type host struct {
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
+	printer *logs.Printer // nil if the daemon is in the background
 	stats   *stats.Sampler
 	log     *slog.Logger
 	kept    *inheritance
@@ -83,17 +84,13 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		spawn.Keep = append(spawn.Keep, kept)
 	}
 	for _, stream := range []string{"out", "err"} {
-		pipe, err := h.openLog(p, stream)
+		out, err := h.openOutput(p, stream)
+		ours = append(ours, out.ours...)
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		if pipe == nil {
-			spawn.Files = append(spawn.Files, nil)
-			continue
-		}
-		ours = append(ours, pipe.write, pipe.kept.File)
-		spawn.Files = append(spawn.Files, pipe.write)
-		spawn.Keep = append(spawn.Keep, pipe.kept)
+		spawn.Files = append(spawn.Files, out.file)
+		spawn.Keep = append(spawn.Keep, out.keep...)
 	}
 
 	// Before the spawn: its exit may be told before Spawn returns.
@@ -184,8 +181,9 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		return 0, time.Time{}, err
 	}
 	h.resumeCgroup(p)
-	h.resumeLog(p, "out")
-	h.resumeLog(p, "err")
+	for _, stream := range []string{"out", "err"} {
+		h.resumeLog(p, stream)
+	}
 	h.resumeReport(p)
 	if entry, ok := h.kept.entry(inputName(p.key)); ok && entry.File != nil {
 		p.input = newInput(entry.File)
