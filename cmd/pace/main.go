@@ -155,7 +155,7 @@ func runCLI(argv []string, hangups <-chan os.Signal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := cli.Options{
-		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Args: argv[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
 		Home: home, Exe: exe, Version: version, Name: argv[0],
 		Ensure: ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
 		Foreground: func(private bool) error { return foreground(argv[0], exe, argv[1:], private) },

@@ -22,7 +22,7 @@ import (
 // Options are the surroundings of one command.
 type Options struct {
 	Args           []string  // without the program's name
-	Stdin          io.Reader // nil means the process's own
+	Stdin          io.Reader // nil: there is nothing to read
 	Stdout, Stderr io.Writer
 	Environ        []string // "KEY=value"
 	Dir            string   // the working directory; "" asks the system when it matters

@@ -47,12 +47,11 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
-	return strings.Fields(`autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		dump env forward get id imonit inspect install install-otel link login logout
-		module:generate module:install module:uninstall module:update monit monitor multiset open
-		package pid plus prettylist profile:cpu profile:mem publish pull register report
-		resurrect save set slist sysinfos uninstall uninstall-otel unlink
-		unmonitor unset web`)
+	return strings.Fields(`autoinstall backward cleardump conf config create dash dashboard deepUpdate dump env forward
+		get id imonit inspect install install-otel link login logout module:generate module:install
+		module:uninstall module:update monit monitor multiset open package pid plus prettylist
+		profile:cpu profile:mem publish pull register report resurrect save set slist sysinfos
+		uninstall uninstall-otel unlink unmonitor unset web`)
 }
 
 // laterFlags are PM2's options that this version does not have.

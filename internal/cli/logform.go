@@ -88,9 +88,6 @@ func (l *logs) readForms() (err error) {
 	if l.pairStamp, err = dayjs.Parse(logFormat); err != nil {
 		return err
 	}
-	if l.timestamp == alone {
-		l.timestamp = logStamp
-	}
 	if l.timestamp != "" {
 		if l.lineStamp, err = dayjs.Parse(l.timestamp); err != nil {
 			return fmt.Errorf("--timestamp: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -22,9 +23,9 @@ func (c *cli) logsCommand() *cobra.Command {
 		Short:   "Print and follow the output of apps",
 		Long: `logs prints the last lines that instances wrote, of all if no target is given, and
 follows them until Ctrl-C. Each line begins with the instance's id and name. It
-goes on when the daemon is replaced. --timestamp and --highlight take the word behind
-them, if there is one, as their value. The time is known of new lines only. An
-unknown target is an error; PM2 waits for it instead.`,
+goes on when the daemon is replaced. Names come before --timestamp and --highlight,
+which take the next word as their value. The time is known of new lines only.
+An unknown target is an error; PM2 waits for it instead.`,
 		Example: `  pace logs
   pace logs api --lines 100 --err
   pace logs api --nostream --raw | grep ERROR
@@ -46,8 +47,11 @@ unknown target is an error; PM2 waits for it instead.`,
 	f.StringVar(&l.timestamp, "timestamp", "", "the time before each new line, in a `format` of day.js (default "+logStamp+")")
 	f.StringVar(&l.highlight, "highlight", "", "mark a `word` in the lines, on a terminal (default: none)")
 	f.BoolVar(&l.noStream, "nostream", false, "end after the old lines")
-	optional(f, "timestamp")
-	optional(f, "highlight")
+	f.Lookup("timestamp").NoOptDefVal = logStamp
+	f.Lookup("highlight").NoOptDefVal = " "
+	for _, name := range []string{"timestamp", "highlight"} {
+		f.Lookup(name).Annotations = map[string][]string{mayBeAlone: {"greedy"}}
+	}
 	cmd.MarkFlagsMutuallyExclusive("out", "err")
 	cmd.MarkFlagsMutuallyExclusive("raw", "json", "format")
 	return cmd
@@ -82,9 +86,7 @@ func (l *logs) run(ctx context.Context) error {
 		l.query.Stream = api.Err
 	}
 	l.query.Follow = !l.noStream
-	if l.highlight == alone {
-		l.highlight = "" // without a word nothing is marked
-	}
+	l.highlight = strings.TrimSpace(l.highlight) // without a word nothing is marked
 	if err := l.readForms(); err != nil {
 		return err
 	}
