@@ -36,20 +36,23 @@ var imports = map[string][]string{
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/probe", "internal/serve",
-		"internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/serve", "internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},
 	"internal/startup":   nil,
 	"internal/probe":     nil,
+	"internal/pm2":       {"internal/app", "internal/inspect"},
+	"internal/inspect":   nil,
+	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},

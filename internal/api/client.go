@@ -165,6 +165,17 @@ func (c *Client) Reopen(ctx context.Context) (r ReopenReply, err error) {
 	return r, c.post(ctx, "/v1/reopen", struct{}{}, &r)
 }
 
+// Save writes the file of saved apps.
+func (c *Client) Save(ctx context.Context, q SaveRequest) (r SaveReply, err error) {
+	return r, c.post(ctx, "/v1/save", q, &r)
+}
+
+// Resurrect starts the saved apps that are not there. A warning of the reply says
+// what could not be read. Errors: as Start.
+func (c *Client) Resurrect(ctx context.Context, q ResurrectRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/resurrect", q)
+}
+
 // Kill stops every app, the daemon and the keeper.
 func (c *Client) Kill(ctx context.Context) (r KillReply, err error) {
 	return r, c.post(ctx, "/v1/kill", struct{}{}, &r)

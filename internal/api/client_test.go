@@ -121,10 +121,12 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpLogs: func() error {
 			return c.Logs(ctx, LogsQuery{Lines: 3, Stream: Err, Follow: true}, Handler[LogLine]{Value: func(LogLine) error { return nil }})
 		},
-		OpEvents: func() error { return c.Events(ctx, Handler[app.Event]{Value: func(app.Event) error { return nil }}) },
-		OpKill:   func() error { _, err := c.Kill(ctx); return err },
-		OpUpdate: func() error { _, err := c.Update(ctx, UpdateRequest{}); return err },
-		OpDoctor: func() error { _, err := c.Doctor(ctx); return err },
+		OpEvents:    func() error { return c.Events(ctx, Handler[app.Event]{Value: func(app.Event) error { return nil }}) },
+		OpSave:      func() error { _, err := c.Save(ctx, SaveRequest{Force: true}); return err },
+		OpResurrect: func() error { _, err := c.Resurrect(ctx, ResurrectRequest{}); return err },
+		OpKill:      func() error { _, err := c.Kill(ctx); return err },
+		OpUpdate:    func() error { _, err := c.Update(ctx, UpdateRequest{}); return err },
+		OpDoctor:    func() error { _, err := c.Doctor(ctx); return err },
 	} {
 		if err := call(); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -43,6 +43,8 @@ const (
 	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
+	OpSave      = "save"
+	OpResurrect = "resurrect"
 	OpKill      = "kill"
 	OpUpdate    = "update"
 	OpDoctor    = "doctor"
@@ -69,6 +71,8 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
+		{Method: "POST", Path: "/v1/save", Name: OpSave},
+		{Method: "POST", Path: "/v1/resurrect", Name: OpResurrect},
 		{Method: "POST", Path: "/v1/kill", Name: OpKill},
 		{Method: "POST", Path: "/v1/update", Name: OpUpdate},
 		{Method: "GET", Path: "/v1/doctor", Name: OpDoctor},

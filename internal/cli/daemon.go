@@ -22,6 +22,10 @@ func (c *cli) pingCommand() *cobra.Command {
 			if _, err := c.client.Version(cmd.Context()); err != nil {
 				return err
 			}
+			if c.asPM2() {
+				c.say("{ msg: 'pong' }")
+				return nil
+			}
 			c.say("pong")
 			return nil
 		},
@@ -68,8 +72,9 @@ const updateTimeout = 30 * time.Second
 
 func (c *cli) updateCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "update",
-		Short: "Replace the running daemon by this version",
+		Use:     "update",
+		Aliases: []string{"updatePM2"},
+		Short:   "Replace the running daemon by this version",
 		Long: `update puts this program in the place of the daemon that runs. No app is restarted:
 processes, sockets and logs stay with the keeper meanwhile.`,
 		Example: `  pace update`,

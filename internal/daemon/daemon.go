@@ -51,6 +51,7 @@ type daemon struct {
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
+	saving     sync.Mutex      // guards the files of saved apps
 	left       chan struct{}   // a request asks the daemon to end
 	ending     context.Context // ends when the daemon does
 }

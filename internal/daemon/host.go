@@ -108,7 +108,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if spawn.CgroupFD = h.makeCgroup(p); spawn.CgroupFD != nil {
 		ours = append(ours, spawn.CgroupFD)
 	}
-	given := given{}
+	given := given{pm2: h.pm2Vars(l)}
 	if isClusterNode(l.Spec) {
 		given.worker = p.cluster.nextWorker()
 	}

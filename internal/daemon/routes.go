@@ -29,6 +29,8 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpSend:      d.sendInput,
 		api.OpTrigger:   d.trigger,
 		api.OpReopen:    d.reopen,
+		api.OpSave:      d.saveApps,
+		api.OpResurrect: d.resurrect,
 		api.OpKill:      d.kill,
 		api.OpUpdate:    d.update,
 		api.OpDoctor:    d.doctor,

@@ -468,6 +468,7 @@ func cmdScrub(ts *testscript.TestScript, _ bool, args []string) {
 		{`\b\d+(\.\d+)?%`, "CPU"},
 		{`\b\d+(\.\d+)?(ms|s|m|h)\b`, "AGE"},
 		{`"(pid|pm_uptime|created_at|memory|cpu)":[\d.]+`, `"$1":N`},
+		{`"(unique_id|username)":"[^"]+"`, `"$1":"S"`},
 		{`\bpid(s?) \d+\b`, "pid$1 PID"},
 		{`( {2,})\d{2,7}( {2,})(online|launching|stopping)`, "${1}PID${2}${3}"},
 		{`(?m)[ \t]{2,}`, "  "},

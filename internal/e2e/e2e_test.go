@@ -68,11 +68,15 @@ func (w withBinaries) Run() int {
 			return 1
 		}
 	}
+	if err := os.Symlink("pace", filepath.Join(dir, "pm2")); err != nil { // answers as PM2 does
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	// The binary under test and the programs it runs must find nothing of the caller's.
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		ours := strings.HasPrefix(name, "PACELINE_NODE_") || strings.HasPrefix(name, "PACELINE_E2E_")
-		if strings.HasPrefix(name, "PACELINE_") && !ours || strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "pm_") {
+		if strings.HasPrefix(name, "PACELINE_") && !ours || strings.HasPrefix(name, "NODE_") || strings.HasPrefix(name, "pm_") || strings.HasPrefix(name, "PM2_") {
 			os.Unsetenv(name)
 		}
 	}
