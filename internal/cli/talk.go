@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -137,7 +136,7 @@ func (c *cli) attach(ctx context.Context, target, end string) error {
 	out := logs{cli: c, raw: true, query: api.LogsQuery{Targets: []string{id}, Follow: true}}
 	typed := false
 	out.started = func() {
-		if typed {
+		if c.Stdin == nil || typed {
 			return
 		}
 		typed = true
@@ -154,11 +153,7 @@ func (c *cli) attach(ctx context.Context, target, end string) error {
 
 // forward sends each line of the input to an instance.
 func (c *cli) forward(ctx context.Context, id, end string) {
-	input := c.Stdin
-	if input == nil {
-		input = os.Stdin
-	}
-	lines := bufio.NewReaderSize(input, 4<<10)
+	lines := bufio.NewReaderSize(c.Stdin, 4<<10)
 	for {
 		line, err := lines.ReadString('\n')
 		text, whole := strings.CutSuffix(line, "\n")

@@ -84,9 +84,6 @@ func (s *PrintSpec) appendLine(dst, text []byte, at time.Time, width int) []byte
 	return append(dst, '\n')
 }
 
-// stampFormat is how PrintRaw writes a time.
-const stampFormat = "2006-01-02T15:04:05.000-07:00 "
-
 // isoFormat is what JavaScript's toISOString writes.
 const isoFormat = "2006-01-02T15:04:05.000Z"
 
