@@ -29,18 +29,26 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/keeper", "internal/kernel"},
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel"},
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/settings"},
+	"internal/jseval": nil,
+
+	"internal/cli": {
+		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/serve",
+		"internal/settings", "internal/startup",
+	},
+	"internal/deploy":    nil,
+	"internal/serve":     {"internal/app"},
+	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
 	"internal/inspect":   nil,
 	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app"},
+	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
 		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
@@ -49,9 +57,10 @@ var imports = map[string][]string{
 	"internal/logs":       {"internal/app"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
+	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
 	"internal/schedule":   nil,
-	"internal/state":      {"internal/app"},
+	"internal/dotenv":     nil,
 
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
@@ -74,13 +83,18 @@ var outside = map[string][]string{
 	"github.com/bmatcuk/doublestar":  {"internal/watch"},
 	"github.com/cilium/ebpf":         {"internal/port/dispatch"},
 	"github.com/fsnotify/fsnotify":   {"internal/watch"},
-	"github.com/netresearch/go-cron": {"internal/schedule"},
-	"github.com/google/renameio":     {"internal/state"},
+	"github.com/google/renameio":     {"internal/startup", "internal/state"},
 	"github.com/jedib0t/go-pretty":   {"internal/cli"},
+	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},
 	"github.com/spf13/pflag":         {"internal/cli"},
+	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
+	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
+	"modernc.org/libc":               {"internal/jseval"},
+	"modernc.org/libquickjs":         {"internal/jseval"},
+	"modernc.org/quickjs":            {"internal/jseval"},
 }
 
 // source is one file of ours that is not a test.

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,8 +27,10 @@ import (
 
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
+	"paceline/internal/jseval"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/serve"
 )
 
 // version is set by the linker at a release.
@@ -39,6 +42,9 @@ const (
 	roleDaemon = "__daemon"
 )
 
+// daemonFront is the daemon's argument under a keeper in the foreground.
+const daemonFront = "--foreground"
+
 func main() {
 	os.Exit(run(os.Args))
 }
@@ -49,13 +55,22 @@ func run(argv []string) int {
 		switch argv[1] {
 		case roleKeeper:
 			return report(runKeeper())
+		case jseval.Role:
+			return report(jseval.Main(os.Stdin, os.Stdout))
+		case roleForeground:
+			return runForeground(argv[2:])
+		case roleFront:
+			return runFront(argv[2:])
 		case roleDaemon:
-			return report(runDaemon())
+			return report(runDaemon(len(argv) > 2 && argv[2] == daemonFront))
 		case daemon.ExecRole:
 			return report(daemon.ListenPID(argv[2:]))
+		case serve.Role:
+			return report(runServe(argv[2:]))
 		}
 	}
-	return runCLI(argv)
+	name := filepath.Base(argv[0])
+	return runCLI(append([]string{name}, alias(name, argv[1:])...), nil)
 }
 
 // report prints the one line of an error.
@@ -76,11 +91,7 @@ func runKeeper() error {
 		return err
 	}
 	// The start is over by then; what follows is waiting.
-	time.AfterFunc(startOver, func() {
-		if err := kernel.ReleaseCode(); err != nil {
-			fmt.Fprintf(os.Stderr, "keeper: %v\n", err)
-		}
-	})
+	time.AfterFunc(startOver, func() { release("keeper") })
 	err = keeper.Run(context.Background(), keeper.Options{
 		Home: home, Daemon: []string{exe, roleDaemon}, Log: os.Stderr,
 	})
@@ -100,7 +111,7 @@ const (
 )
 
 // runDaemon serves until it is told to end.
-func runDaemon() error {
+func runDaemon(foreground bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
@@ -108,19 +119,37 @@ func runDaemon() error {
 	if err != nil {
 		return err
 	}
+	level := slog.LevelInfo
+	if foreground { // what it says stands between what the apps say
+		level = slog.LevelWarn
+	}
 	return daemon.Run(ctx, daemon.Options{
 		Home: home, Version: version, Exe: exe,
 		Keeper: os.NewFile(keeperFD, "keeper"), Socket: os.NewFile(socketFD, "api"),
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Foreground: foreground,
 	})
 }
 
-// runCLI is what a user calls.
-func runCLI(argv []string) int {
-	name := called(argv)
+// runServe is the static file server, an app of pace's own.
+func runServe(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
+}
+
+// runCLI is what a user calls. In front of a keeper in the foreground it is told of
+// hang-ups.
+func runCLI(argv []string, hangups <-chan os.Signal) int {
 	home, exe, err := self()
-	if own := os.Getenv("PM2_HOME"); name == pm2Name && own != "" && err == nil {
+	if own := os.Getenv("PM2_HOME"); argv[0] == "pm2" && own != "" && exe != "" { // `ln -s pace pm2`
 		home, err = filepath.Abs(own)
+	}
+	ensure := keeper.Ensure
+	if errors.Is(err, errNoHome) { // a foreground needs none
+		missing := err
+		home, err = "@nowhere", nil
+		ensure = func(context.Context, string, string) error { return missing }
 	}
 	if err != nil {
 		return report(err)
@@ -128,24 +157,16 @@ func runCLI(argv []string) int {
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write, which the command handles
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return cli.Run(ctx, cli.Options{
+	o := cli.Options{
 		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
-		Name: name, Home: home, Exe: exe, Version: version,
-		Ensure: keeper.Ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
-	})
-}
-
-// pm2Name is the name under which the command line answers as PM2 does:
-// `ln -s pace pm2`.
-const pm2Name = "pm2"
-
-// called returns the name under which the program was called, if it is one that
-// makes a difference.
-func called(argv []string) string {
-	if len(argv) > 0 && filepath.Base(argv[0]) == pm2Name {
-		return pm2Name
+		Home: home, Exe: exe, Version: version, Name: argv[0],
+		Ensure: ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
+		Foreground: func(private bool) error { return foreground(argv[0], exe, argv[1:], private) },
 	}
-	return "pace"
+	if hangups != nil {
+		o.Front, o.Ensure, o.Foreground = hangups, nil, nil
+	}
+	return cli.Run(ctx, o)
 }
 
 // terminal reports whether w is a terminal, and how wide it is.
@@ -161,17 +182,31 @@ func terminal(w io.Writer) (width int, ok bool) {
 // self returns the home folder and the path of this program.
 func self() (home, exe string, err error) {
 	if exe, err = os.Executable(); err != nil {
-		return "", "", fmt.Errorf("find own program: %w", err)
+		return "", "", fmt.Errorf("find own program: %w; it needs /proc to be mounted", err)
 	}
-	if home = os.Getenv("PACELINE_HOME"); home == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
-			return "", "", fmt.Errorf("find home folder: %w; set PACELINE_HOME", err)
+	home = os.Getenv("PACELINE_HOME")
+	switch {
+	case strings.HasPrefix(home, "@"): // a keeper without files
+		return home, exe, nil
+	case home == "":
+		if home, err = ownHome(); err != nil {
+			return "", exe, err
 		}
-		home = filepath.Join(user, ".paceline")
 	}
 	if home, err = filepath.Abs(home); err != nil {
 		return "", "", fmt.Errorf("find home folder: %w", err)
 	}
 	return home, exe, nil
+}
+
+// errNoHome says that the user has no home folder.
+var errNoHome = errors.New("no home folder")
+
+// ownHome is the user's, where none is named. Errors: errNoHome.
+func ownHome() (string, error) {
+	user, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w; set PACELINE_HOME", errNoHome, err)
+	}
+	return filepath.Join(user, ".paceline"), nil
 }

@@ -92,8 +92,25 @@ func (c *cli) tell(verb string) func([]app.Status) {
 	return func(list []app.Status) { c.say("%s %s", verb, names(list)) }
 }
 
+// halting is action for stop and delete, which take app files as well.
+func (c *cli) halting(cmd *cobra.Command, act func(context.Context, api.TargetsRequest) (api.ActionReply, error), tell func([]app.Status)) *cobra.Command {
+	var x fileOptions
+	cmd.Long += "\nAn app file stands for the apps in it, of which --only picks some."
+	cmd = c.action(cmd, func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
+		targets, err := c.targets(ctx, q.Targets, x)
+		if err != nil {
+			return api.ActionReply{}, err
+		}
+		q.Targets = targets
+		return act(ctx, q)
+	}, nil, tell)
+	cmd.Flags().StringVar(&x.only, "only", "", "with an app file: `names` of the apps that are meant, apart by commas or blanks (default: all)")
+	cmd.Flags().StringVar(&x.env, "env", "", "with an app file: `name` of the env_<name> that is part of the apps' names (default: none)")
+	return cmd
+}
+
 func (c *cli) stopCommand() *cobra.Command {
-	return c.action(&cobra.Command{
+	return c.halting(&cobra.Command{
 		Use:   "stop target...",
 		Short: "Stop instances; they stay in the list",
 		Long: `stop sends the app's stop signal (--kill-signal), waits until the process and its
@@ -102,30 +119,45 @@ instances stay in the list; start or restart brings them back.`,
 		Example: `  pace stop api
   pace stop 0 1 2
   pace stop '/^test-/'
+  pace stop ecosystem.config.js --only api
   pace stop all`,
-	}, c.client.Stop, nil, nil)
+	}, c.client.Stop, nil)
 }
 
 func (c *cli) restartCommand() *cobra.Command {
-	return c.action(&cobra.Command{
-		Use:   "restart target...",
+	ch := &changing{cli: c, action: api.ApplyRestart, plain: c.client.Restart}
+	cmd := c.action(&cobra.Command{
+		Use:   "restart target... [-- args...]",
 		Short: "Stop and start instances",
 		Long: `restart stops instances and starts them again, also those that were stopped or
-errored. Requests may fail meanwhile; reload replaces instances without that.`,
+errored. Requests may fail meanwhile; reload replaces instances without that.
+
+Options change the apps first, all of their instances; the word null takes one back
+to its default. --watch switches watching on or off. What follows "--" are the new
+arguments. --update-env brings the variables of this shell into the apps.
+
+` + fileWords,
 		Example: `  pace restart api
+  pace restart api --update-env
+  pace restart api --max-memory-restart 200M -i 4
+  pace restart ecosystem.config.js --only api,worker --env production
   pace restart all`,
-	}, c.client.Restart, nil, nil)
+	}, nil, nil, nil)
+	cmd.RunE = ch.run
+	ch.declare(cmd)
+	return cmd
 }
 
 func (c *cli) deleteCommand() *cobra.Command {
-	return c.action(&cobra.Command{
+	return c.halting(&cobra.Command{
 		Use:     "delete target...",
 		Aliases: []string{"del"},
 		Short:   "Stop instances and forget them",
 		Long:    `delete stops instances and takes them out of the list. Their log files stay.`,
 		Example: `  pace delete api
+  pace delete ecosystem.config.js
   pace delete all`,
-	}, c.client.Delete, nil, c.tell("deleted"))
+	}, c.client.Delete, c.tell("deleted"))
 }
 
 func (c *cli) resetCommand() *cobra.Command {

@@ -48,6 +48,7 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 	if cmd.Name() == "scale" {
 		rest, tail = shield(values, rest, tail)
 	}
+	rest = join(cmd, values, rest)
 	return append(append([]string{word}, rest...), tail...), nil
 }
 
@@ -70,6 +71,46 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 		words = append(words, tail[1:]...)
 	}
 	return flags, words
+}
+
+// join gives an option whose value is optional the next word, if that is one and
+// not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
+func join(cmd *cobra.Command, values flagSet, words []string) []string {
+	alone := map[string]bool{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[mayBeAlone]; ok {
+			alone["--"+f.Name] = true
+			if f.Shorthand != "" {
+				alone["-"+f.Shorthand] = true
+			}
+		}
+	})
+	if len(alone) == 0 {
+		return words
+	}
+	left := 0 // words that are no options' values
+	for i := 0; i < len(words); i++ {
+		if !isFlag(words[i]) {
+			left++
+		} else if values.takesNext(words[i]) {
+			i++
+		}
+	}
+	var out []string
+	for i := 0; i < len(words); i++ {
+		out = append(out, words[i])
+		switch {
+		case !isFlag(words[i]) || i+1 == len(words):
+		case values.takesNext(words[i]):
+			i++
+			out = append(out, words[i])
+		case alone[words[i]] && left > 1 && !isFlag(words[i+1]):
+			i++
+			left--
+			out[len(out)-1] += "=" + words[i]
+		}
+	}
+	return out
 }
 
 func find(root *cobra.Command, word string) *cobra.Command {

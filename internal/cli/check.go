@@ -108,8 +108,7 @@ func (k *check) command(ctx context.Context, o ecosystem.StartOptions, flags *pf
 
 // spec finds what is to be checked: an app, or what start would make of it.
 func (k *check) spec(ctx context.Context, o ecosystem.StartOptions, flags *pflag.FlagSet) (app.Spec, error) {
-	as := starting{cli: k.cli, options: o}
-	if isSelector(o.Target) || as.nameLike(o.Target) {
+	if isSelector(o.Target) || k.nameLike(o.Target) {
 		apps, err := k.client.Apps(ctx, api.AppsQuery{Targets: []string{o.Target}, Env: true})
 		e, refused := errors.AsType[*api.Error](err)
 		switch {
@@ -122,8 +121,15 @@ func (k *check) spec(ctx context.Context, o ecosystem.StartOptions, flags *pflag
 			return k.known(&apps[0], slices.DeleteFunc(given(flags), func(name string) bool { return name == "--path" }), o.Args)
 		}
 	}
-	if err := notThereYet(o.Target); err != nil {
-		return app.Spec{}, err
+	if ecosystem.IsFile(o.Target) {
+		f, err := k.cli.load(ctx, o.Target, ecosystem.StartOptions{}, fileOptions{})
+		if err != nil {
+			return app.Spec{}, err
+		}
+		if len(f.Apps) != 1 {
+			return app.Spec{}, fmt.Errorf("%s has %d apps; start them and check one by its name", o.Target, len(f.Apps))
+		}
+		return f.Apps[0], nil
 	}
 	spec, warnings, err := ecosystem.FromArgs(ctx, o)
 	for _, w := range warnings {

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"paceline/internal/api"
+	"paceline/internal/ecosystem"
 )
 
 // commandGroup is a heading of the help.
@@ -19,8 +22,11 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
-				c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+				c.startCommand(), c.runtimeCommand(), c.devCommand(), c.stopCommand(), c.restartCommand(),
+				c.reloadCommand(), c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+				c.startOrCommand("startOrRestart", api.ApplyRestart),
+				c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload"), c.serveCommand(),
+				c.deployCommand(),
 			}
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
@@ -32,7 +38,8 @@ func commandGroups() []commandGroup {
 			return []*cobra.Command{
 				c.saveCommand(), c.resurrectCommand(), c.cleardumpCommand(),
 				c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(), c.confCommand(), c.reportCommand(),
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
+				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
 			}
 		}},
 	}
@@ -40,18 +47,13 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`attach dash dashboard deploy dev ecosystem expose imonit init monit reloadLogs runtime
-		send sendSignal serve slist startOrGracefulReload startOrReload startOrRestart startup sysinfos trigger
-		unstartup`)
+	return strings.Fields(`attach dash dashboard ecosystem imonit init monit reloadLogs send sendSignal slist sysinfos trigger`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container cron cron-restart daemon dockerdaemon deep-monitoring disable-logs
-		disable-source-map-support disable-trace dist env event-loop-inspector ext filter-env format fresh gid
-		highlight hp ignore-watch image-name log-date-format log-type max-memory-restart mini-list no-autostart
-		no-automation no-daemon no-pmx no-vizion node-version only pid service-name sort source-map-support spa
-		timestamp trace uid update-env user v8 wait-ip watch watch-delay write`)
+	return strings.Fields(`attach container daemon dockerdaemon dist format highlight image-name mini-list node-version
+		sort timestamp`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.
@@ -73,43 +75,13 @@ func unknownCommand(root *cobra.Command, word string) error {
 
 // nearest returns the command that word may be a slip of, or "".
 func nearest(root *cobra.Command, word string) string {
-	best, distance := "", min(3, len(word)) // two letters wrong at most, and not all of them
+	var names []string
 	for _, cmd := range root.Commands() {
-		if cmd.Hidden {
-			continue
-		}
-		for _, name := range append([]string{cmd.Name()}, cmd.Aliases...) {
-			d := edits(strings.ToLower(word), name)
-			if len(word) > 2 && strings.HasPrefix(name, word) {
-				d = 1
-			}
-			if d < distance {
-				best, distance = name, d
-			}
+		if !cmd.Hidden {
+			names = append(append(names, cmd.Name()), cmd.Aliases...)
 		}
 	}
-	return best
-}
-
-// edits counts the letters to insert, delete or change that make b of a.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return ecosystem.Nearest(word, names)
 }
 
 // flagError says what is wrong with an option, in words of ours.

@@ -60,7 +60,9 @@ func (c *cli) helpFlags(title string, flags *pflag.FlagSet, wanted func(name str
 		if f.Shorthand != "" {
 			head = "  -" + f.Shorthand + ", --" + f.Name
 		}
-		if f.NoOptDefVal == "" {
+		if _, ok := f.Annotations[mayBeAlone]; ok {
+			head += " [" + name + "]"
+		} else if f.NoOptDefVal == "" {
 			head += " " + name
 			if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "[]" {
 				usage += " (default " + f.DefValue + ")"

@@ -11,10 +11,18 @@ func (c *cli) asPM2() bool { return c.Name == pm2Name }
 // ownCommand is a command of ours in a text for people: "`pace list`", "  pace stop all".
 var ownCommand = regexp.MustCompile("(?m)(^|[`\" (|])pace( [a-z-])")
 
+// called is the name that messages speak of.
+func (c *cli) called() string {
+	if c.asPM2() {
+		return pm2Name
+	}
+	return "pace"
+}
+
 // renamed makes a text speak of the name that the user has called.
 func (c *cli) renamed(text string) string {
-	if c.Name == "pace" {
+	if !c.asPM2() {
 		return text
 	}
-	return ownCommand.ReplaceAllString(text, "${1}"+c.Name+"${2}")
+	return ownCommand.ReplaceAllString(text, "${1}"+pm2Name+"${2}")
 }

@@ -13,10 +13,9 @@ import (
 )
 
 func (c *cli) reloadCommand() *cobra.Command {
-	var q api.TargetsRequest
-	var verbose bool
+	ch := &changing{cli: c, action: api.ApplyReload}
 	cmd := c.action(&cobra.Command{
-		Use:   "reload target...",
+		Use:   "reload target... [-- args...]",
 		Short: "Replace instances without a failed request",
 		Long: `reload starts the new release of each instance beside the old one, waits until it
 is ready, and only then lets the old one finish its requests and end. If the new
@@ -29,17 +28,27 @@ app. A count that cannot be known is shown as "unknown".
   refused   dropped, since a queue was full or no socket listened
   reset     with a request in flight, or not accepted yet, when their old process
             ended
-  moved     not accepted yet, and handed from an old process to another one`,
+  moved     not accepted yet, and handed from an old process to another one
+
+Options change the apps on the way, as with restart.
+
+` + fileWords,
 		Example: `  pace reload api
   pace reload api --parallel 4    # four instances at a time
   pace reload api --verify        # and count what it cost
+  pace reload ecosystem.config.js --env production
   pace reload all`,
-	}, func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
+	}, nil, nil, nil)
+	var verbose bool
+	ch.plain = func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
 		return c.reload(ctx, q, verbose)
-	}, &q, nil)
-	cmd.Flags().IntVar(&q.Parallel, "parallel", 0, "`count` of instances of an app to replace at once (default 0: the daemon decides)")
-	cmd.Flags().BoolVar(&q.Verify, "verify", false, "count what was served, refused and reset meanwhile")
+	}
+	cmd.RunE = ch.run
+	cmd.Flags().BoolVar(&ch.request.Verify, "verify", false, "count what was served, refused and reset meanwhile")
 	cmd.Flags().BoolVar(&verbose, "verbose", false, "tell each step on the error output, as on a terminal")
+	cmd.Flags().BoolP("force", "f", false, "no effect: there is no lock to override")
+	cmd.Flags().Lookup("force").Hidden = true
+	ch.declare(cmd)
 	return cmd
 }
 

@@ -85,7 +85,11 @@ func TestEnviron(t *testing.T) {
 		{own, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "name=mine", "pm_id=5"}},
 	} {
 		l := supervisor.Launch{Ref: supervisor.Ref{ID: 7, Gen: 2}, Spec: &c.spec, Index: 1}
-		if diff := cmp.Diff(c.want, environ(l, given{channel: 3, worker: 9})); diff != "" {
+		got, err := environ(l, given{channel: 3, worker: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("environ(%+v): -want +got\n%s", c.spec, diff)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"paceline/internal/app"
+	"paceline/internal/dotenv"
 	"paceline/internal/pm2"
 	"paceline/internal/supervisor"
 )
@@ -46,15 +47,40 @@ func (h *host) pm2Vars(l supervisor.Launch) map[string]string {
 	}, h.home, time.Now())
 }
 
+// variables are those that the app is configured with: what its .env files say is
+// read now, and kept nowhere.
+func variables(s *app.Spec) (map[string]string, error) {
+	env := maps.Clone(s.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	for _, file := range s.EnvFiles {
+		values, err := dotenv.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		for name, value := range values {
+			if !slices.Contains(s.EnvOwn, name) {
+				env[name] = value
+			}
+		}
+	}
+	return env, nil
+}
+
 // environ is the environment of one process: the app's own, and what tells the
 // process which instance it is and what it is given. The app's own goes before
 // what PM2 gives, and before the name; what was set for this app goes before all
 // but what the process needs to speak with us.
-func environ(l supervisor.Launch, g given) []string {
+func environ(l supervisor.Launch, g given) ([]string, error) {
 	s := l.Spec
+	own, err := variables(s)
+	if err != nil {
+		return nil, err
+	}
 	env := map[string]string{"name": s.Name}
 	maps.Copy(env, g.pm2)
-	maps.Copy(env, s.Env)
+	maps.Copy(env, own)
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {
 		instanceVar = "NODE_APP_INSTANCE"
@@ -83,7 +109,7 @@ func environ(l supervisor.Launch, g given) []string {
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, key+"="+env[key])
 	}
-	return list
+	return list, nil
 }
 
 // command is the argv of one process. Node gets the preload that lets

@@ -13,7 +13,11 @@ func (h *host) checkHealth(p *process) {
 	if p.Spec.Health == nil {
 		return
 	}
-	env := environ(p.Launch, given{pm2: h.pm2Vars(p.Launch)})
+	env, err := environ(p.Launch, given{pm2: h.pm2Vars(p.Launch)})
+	if err != nil {
+		h.log.Warn("check health", "process", p.key, "error", err)
+		return
+	}
 	ctx, cancel := context.WithCancel(h.ending)
 	h.checks.Go(func() {
 		defer cancel()

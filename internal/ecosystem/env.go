@@ -59,3 +59,29 @@ func setEnv(env map[string]string, assignments []string) {
 		}
 	}
 }
+
+// inherit returns the environment that an app gets of the caller's, less what the
+// words of filter name: see app.Spec.FilterEnv.
+func inherit(environ, filter []string) (env map[string]string, skipped []string) {
+	if slices.Equal(filter, []string{"*"}) {
+		return map[string]string{}, nil
+	}
+	env, skipped = appEnv(environ)
+	for key := range env {
+		if slices.ContainsFunc(filter, func(word string) bool { return word != "" && strings.Contains(key, word) }) {
+			delete(env, key)
+		}
+	}
+	return env, skipped
+}
+
+// pathOf returns the caller's PATH, by which programs are found whatever the app
+// inherits.
+func pathOf(environ []string) string {
+	for _, kv := range slices.Backward(environ) {
+		if path, ok := strings.CutPrefix(kv, "PATH="); ok {
+			return path
+		}
+	}
+	return ""
+}

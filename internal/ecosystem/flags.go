@@ -33,7 +33,7 @@ func policy(o *StartOptions, spec *app.Spec) error {
 	if o.Balance != "" && !slices.Contains(app.Balances(), spec.Balance) {
 		return flagError("--balance", o.Balance, "round-robin, shared, ip-hash or none")
 	}
-	spec.NoAutorestart = o.Restart.NoAutorestart
+	spec.NoAutorestart, spec.NoAutostart, spec.NoRetry = o.Restart.NoAutorestart, o.Restart.NoAutostart, o.Restart.NoRetry
 	spec.NoTreekill, spec.WaitReady = o.Stop.NoTreekill, o.Stop.WaitReady
 	spec.ShutdownWithMessage = o.Stop.ShutdownWithMessage
 	spec.MergeLogs, spec.LogTime = o.Log.Merge, o.Log.Time
@@ -79,7 +79,7 @@ func policy(o *StartOptions, spec *app.Spec) error {
 	if spec.StopExitCodes, err = exitCodes(o.Restart.StopExitCodes); err != nil {
 		return err
 	}
-	if spec.LogMaxBytes, err = logSize(o.Log.MaxSize); err != nil {
+	if spec.LogMaxBytes, err = logSize("--log-max-size", o.Log.MaxSize); err != nil {
 		return err
 	}
 	if text := o.Log.Keep; text != "" {
@@ -88,6 +88,11 @@ func policy(o *StartOptions, spec *app.Spec) error {
 		}
 		if spec.LogKeep == 0 {
 			spec.LogKeep = -1 // in a spec zero is the default
+		}
+	}
+	for _, read := range []func(*StartOptions, *app.Spec) error{times, limits, logFormat, relations} {
+		if err := read(o, spec); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -102,6 +107,7 @@ func logFiles(o *StartOptions, cwd string, spec *app.Spec) error {
 		{"--output", o.Log.Out, &spec.OutFile},
 		{"--error", o.Log.Err, &spec.ErrFile},
 		{"--log", o.Log.Both, &spec.LogFile},
+		{"--pid", o.Log.PID, &spec.PIDFile},
 	} {
 		switch f.text {
 		case "":
@@ -171,20 +177,29 @@ func exitCodes(text string) ([]int, error) {
 var sizeText = regexp.MustCompile(`^([0-9]+)([KMGkmg]?)([iI]?[bB])?$`)
 
 // logSize reads "10M", "512K" or bytes; "off" and 0 mean never (-1 in a spec).
-func logSize(text string) (int64, error) {
+func logSize(flag, text string) (int64, error) {
 	switch text {
 	case "":
 		return 0, nil
 	case "off", "0":
 		return -1, nil
 	}
-	m := sizeText.FindStringSubmatch(text)
-	if m != nil {
-		n, err := strconv.ParseInt(m[1], 10, 64)
-		shift := map[string]uint{"": 0, "K": 10, "M": 20, "G": 30}[strings.ToUpper(m[2])]
-		if err == nil && n > 0 && n <= math.MaxInt64>>shift {
-			return n << shift, nil
-		}
+	if n, ok := parseSize(text); ok && n > 0 {
+		return n, nil
 	}
-	return 0, flagError("--log-max-size", text, `a size such as 10M, 512K or 1G, or "off"`)
+	return 0, flagError(flag, text, `a size such as 10M, 512K or 1G, or "off"`)
+}
+
+// parseSize reads "10M", "512K", "1G" or bytes.
+func parseSize(text string) (int64, bool) {
+	m := sizeText.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	shift := map[string]uint{"": 0, "K": 10, "M": 20, "G": 30}[strings.ToUpper(m[2])]
+	if err != nil || n > math.MaxInt64>>shift {
+		return 0, false
+	}
+	return n << shift, true
 }

@@ -36,7 +36,7 @@ type runner struct {
 // chosen is the runner that --interpreter asks for; extra are the words of
 // --interpreter-args.
 func (p places) chosen(file, interpreter string, extra []string) (runner, error) {
-	c, err := inspect(file)
+	c, err := p.lookups.inspect(file)
 	if err != nil {
 		return runner{}, err
 	}
@@ -66,7 +66,7 @@ func (p places) chosen(file, interpreter string, extra []string) (runner, error)
 
 // guess finds the runner by the file's content and name, never by its folder's.
 func (p places) guess(file string, extra []string) (runner, error) {
-	c, err := inspect(file)
+	c, err := p.lookups.inspect(file)
 	if err != nil {
 		return runner{}, err
 	}

@@ -15,6 +15,8 @@ type places struct {
 	dir  string // the caller's directory
 	cwd  string // the app's; the same unless --cwd was given
 	path string // the caller's $PATH
+
+	lookups *lookups // may be nil
 }
 
 // newPlaces checks both directories. dir may be "": see StartOptions.Dir.
@@ -102,6 +104,19 @@ func (p places) program(name string) (string, bool) {
 	if name == "" {
 		return "", false
 	}
+	if p.lookups == nil {
+		return p.onPath(name)
+	}
+	key := name + "\x00" + p.dir + "\x00" + p.path
+	file, known := p.lookups.programs[key]
+	if !known {
+		file, _ = p.onPath(name)
+		p.lookups.programs[key] = file
+	}
+	return file, file != ""
+}
+
+func (p places) onPath(name string) (string, bool) {
 	for _, dir := range filepath.SplitList(p.path) {
 		if file := filepath.Join(join(p.dir, dir), name); runnable(file) {
 			return file, true

@@ -1,6 +1,8 @@
 // Package ecosystem turns what a user writes about an app into validated specs.
 package ecosystem
 
+import "paceline/internal/app"
+
 // StartOptions is one `pace start` as the user typed it. Texts are as typed:
 // "" means that the flag was not given, and FromArgs parses the rest.
 type StartOptions struct {
@@ -32,9 +34,47 @@ type StartOptions struct {
 	// app's directory.
 	Sockets []string
 
+	// Env are variables that go before those of Environ: what the app file sets.
+	Env       map[string]string
+	EnvName   string   // --env: which env_<name> of the app file is in Env
+	EnvFiles  []string // --env-file: .env files, relative to the app's directory
+	FilterEnv []string // --filter-env: what is not inherited; see app.Spec
+	// IncrementVar is the name of a variable that grows by one per instance.
+	IncrementVar string
+	Source       string // the app file that this is from, absolute; "" is the command line
+
+	User string // -u, --user and --uid: an account's name or number
+	GID  string // --gid: a group's name or number; "" is the account's own
+
+	DependsOn []string // --depends-on: "db", "db:started", "db:completed"; see ParseDependency
+	Health    *app.Health
+	Limits    LimitFlags
+	Watch     WatchFlags
+
 	Restart RestartFlags
 	Stop    StopFlags
 	Log     LogFlags
+
+	PostUpdate []string // commands for after an update of the code
+
+	lookups *lookups // what starts that belong together need to look up only once
+}
+
+// LimitFlags are the flags on what the kernel lets an instance have.
+type LimitFlags struct {
+	Memory string // --limit-memory: "512M"
+	CPU    string // --limit-cpu: cores, "0.5"
+	Pids   string // of an app file: processes and threads
+}
+
+// WatchFlags are the flags on restarts at changed files. Paths are relative to
+// the app's directory.
+type WatchFlags struct {
+	On        bool     // --watch
+	Paths     []string // --watch PATH; implies On
+	Ignore    []string // --ignore-watch
+	IgnoreSet bool     // Ignore was given, though it may be empty: not even dotfiles are ignored
+	Delay     string   // --watch-delay: a duration
 }
 
 // RestartFlags are the flags on when and how an app is started again.
@@ -45,6 +85,11 @@ type RestartFlags struct {
 	Delay         string // --restart-delay
 	ExpBackoff    string // --exp-backoff-restart-delay
 	StopExitCodes string // --stop-exit-codes, apart by blanks or commas: "0 130,143"
+	NoRetry       bool   // --no-retry
+	NoAutostart   bool   // --no-autostart
+	MaxMemory     string // --max-memory-restart: "300M", "1G", bytes; "0" is none
+	Cron          string // --cron, --cron-restart: a cron pattern; "0" is none
+	Schedule      string // of an app file: the app is a job, run at the times of this pattern
 }
 
 // StopFlags are the flags on how an instance becomes ready and how it ends.
@@ -60,11 +105,18 @@ type StopFlags struct {
 // LogFlags are the flags on log files. Paths are relative to the app's
 // directory; "NULL" means that nothing is kept, as in PM2.
 type LogFlags struct {
-	Out     string // -o, --output
-	Err     string // -e, --error
-	Both    string // -l, --log: the combined file
-	Merge   bool   // --merge-logs
-	Time    bool   // --time
-	MaxSize string // --log-max-size: "10M", "512K", bytes, or "off"
-	Keep    string // --log-keep: how many rotated files stay, "0" for none
+	Out  string // -o, --output
+	Err  string // -e, --error
+	Both string // -l, --log: the combined file
+	PID  string // -p, --pid
+	// Dir is where the file of "-l" without a name is; "" makes that an error.
+	Dir        string
+	Default    bool   // -l without a name: a combined file in Dir
+	Merge      bool   // --merge-logs
+	Time       bool   // --time
+	DateFormat string // --log-date-format, in the tokens of day.js
+	Type       string // --log-type: "json" or "raw"
+	Disable    bool   // --disable-logs
+	MaxSize    string // --log-max-size: "10M", "512K", bytes, or "off"
+	Keep       string // --log-keep: how many rotated files stay, "0" for none
 }

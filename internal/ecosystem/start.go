@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,9 @@ import (
 // reads files and may run `node --version`, which ctx bounds. Errors are one
 // line that names what is wrong and what would do.
 func FromArgs(ctx context.Context, o StartOptions) (app.Spec, []string, error) {
+	if o.lookups == nil {
+		o.lookups = newLookups()
+	}
 	s := start{options: &o, spec: app.Defaults()}
 	if err := s.resolve(ctx); err != nil {
 		return app.Spec{}, nil, err
@@ -63,19 +67,31 @@ func (s *start) resolve(ctx context.Context) error {
 	s.extra = texts(words)
 
 	var skipped []string
-	spec.Env, skipped = appEnv(o.Environ)
+	spec.Env, skipped = inherit(o.Environ, o.FilterEnv)
 	if len(skipped) > 0 {
 		s.warn("left out of the environment, because not UTF-8: %s", strings.Join(skipped, ", "))
 	}
-	if s.places, err = newPlaces(o.Dir, o.Cwd, spec.Env["PATH"]); err != nil {
+	if s.places, err = newPlaces(o.Dir, o.Cwd, pathOf(o.Environ)); err != nil {
 		return err
 	}
+	s.places.lookups = o.lookups
 	spec.Cwd = s.places.cwd
 	spec.Env["PWD"] = s.places.cwd
+	maps.Copy(spec.Env, o.Env)
+	spec.EnvOwn = slices.Sorted(maps.Keys(o.Env))
+	if err := s.runAs(); err != nil {
+		return err
+	}
 	if err := logFiles(o, s.places.cwd, spec); err != nil {
 		return err
 	}
 	if err := sockets(o, s.places.cwd, spec); err != nil {
+		return err
+	}
+	if err := watch(o, s.places.cwd, spec); err != nil {
+		return err
+	}
+	if err := envFiles(o, s.places.cwd, spec); err != nil {
 		return err
 	}
 	if err := s.target(ctx); err != nil {
@@ -83,6 +99,12 @@ func (s *start) resolve(ctx context.Context) error {
 	}
 	if spec.Name = s.name; o.Name != "" {
 		spec.Name = o.Name
+	}
+	if o.Log.Default && spec.LogFile == "" {
+		if o.Log.Dir == "" {
+			return errors.New("--log needs the name of a file")
+		}
+		spec.LogFile = defaultLog(o.Log.Dir, spec.Name)
 	}
 	s.mode()
 	return nil
@@ -138,7 +160,7 @@ func (s *start) commandLine(ctx context.Context, text string) error {
 	if strings.HasPrefix(line[0].text, "-") { // flags of env or exec
 		env, line = nil, words
 	}
-	setEnv(s.spec.Env, env)
+	s.own(env)
 	// As in a shell PATH comes first; unlike there, "server.js --port 80" will do.
 	file, ok := s.places.program(line[0].text)
 	if !ok {
@@ -147,6 +169,17 @@ func (s *start) commandLine(ctx context.Context, text string) error {
 		}
 	}
 	return s.run(ctx, file, append(texts(line[1:]), s.options.Args...))
+}
+
+// own sets variables that belong to the app itself.
+func (s *start) own(assignments []string) {
+	setEnv(s.spec.Env, assignments)
+	for _, kv := range assignments {
+		if name, _, ok := strings.Cut(kv, "="); ok && !slices.Contains(s.spec.EnvOwn, name) {
+			s.spec.EnvOwn = append(s.spec.EnvOwn, name)
+		}
+	}
+	slices.Sort(s.spec.EnvOwn)
 }
 
 // shell resolves a command line that only a shell understands.
@@ -194,7 +227,7 @@ func (s *start) run(ctx context.Context, file string, args []string) error {
 	}
 	r.apply(spec, file)
 	spec.Args = args
-	setEnv(spec.Env, r.env)
+	s.own(r.env)
 	if isPython(r.language) || isPython(filepath.Base(file)) {
 		if _, set := spec.Env["PYTHONUNBUFFERED"]; !set {
 			spec.Env["PYTHONUNBUFFERED"] = "1"
@@ -272,17 +305,22 @@ func (s *start) typeScript(ctx context.Context, script string, r runner) (runner
 	// 5 s: a version manager's shim may be slow, but no start should hang on it
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.interpreter, "--version")
-	cmd.Dir = s.places.cwd
-	cmd.Env = s.options.Environ
-	out, err := cmd.Output()
+	v, known := s.options.lookups.versions[r.interpreter]
+	if !known {
+		cmd := exec.CommandContext(ctx, r.interpreter, "--version")
+		cmd.Dir = s.places.cwd
+		cmd.Env = s.options.Environ
+		out, err := cmd.Output()
+		v = version{string(out), err}
+		s.options.lookups.versions[r.interpreter] = v
+	}
 	if ctx.Err() != nil {
 		return r, fmt.Errorf("ask %s for its version: %w", r.interpreter, ctx.Err())
 	}
-	if err != nil {
+	if v.err != nil {
 		return r, nil // the app's own start will show what is wrong with it
 	}
-	if err := checkTypeScript(script, string(out)); err != nil {
+	if err := checkTypeScript(script, v.text); err != nil {
 		if bun, ok := s.places.program("bun"); ok && r.guessed {
 			return runner{interpreter: bun, language: "bun"}, nil
 		}

@@ -79,8 +79,19 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 			case kind == 3 && rapid.IntRange(0, 5).Draw(t, "really") == 0:
 				apply(rapid.SampledFrom([]message{remove{}, retire{}}).Draw(t, "end"))
 			case kind == 4:
-				apply(rapid.SampledFrom([]message{Online{}, Ready{}, Listening{Addr: "x"}, Drained{}, reset{}, Warned{},
-					Checked{Check: "startup", OK: true}, Checked{Check: "readiness", OK: true}, Checked{Check: "readiness"}, Checked{Check: "startup"}, Checked{Check: "liveness"}}).Draw(t, "fact"))
+				apply(rapid.SampledFrom([]message{
+					Online{},
+					Ready{},
+					Listening{Addr: "x"},
+					Drained{},
+					reset{},
+					Warned{},
+					Checked{Check: "startup", OK: true},
+					Checked{Check: "readiness", OK: true},
+					Checked{Check: "readiness"},
+					Checked{Check: "startup"},
+					Checked{Check: "liveness"},
+				}).Draw(t, "fact"))
 			case m.phase == held:
 				apply(rapid.SampledFrom([]message{release{}, block{why: "waits", final: true}, block{why: "waits"}}).Draw(t, "depends"))
 			case m.phase == spawning && kind < 10:

@@ -551,7 +551,7 @@ func (t *transition) onTimeout() {
 			return
 		}
 		t.late = true
-		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.machine.missing(t.policy))
+		t.reason = fmt.Sprintf("not ready within %s: %s", t.listenTimeout, t.missing(t.policy))
 		t.emit(app.EventWarning, t.reason)
 	case draining:
 		t.emit(app.EventWarning, fmt.Sprintf("still busy after draining for %s", t.drainWait()))

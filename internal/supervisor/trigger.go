@@ -77,8 +77,8 @@ func (s *Supervisor) RunJob(ctx context.Context, name string) error {
 		var rest []*slot
 		for _, sl := range g.staying() {
 			st := sl.current.Load().status.Load()
-			switch {
-			case st.State == app.Stopped || st.State == app.Errored:
+			switch st.State {
+			case app.Stopped, app.Errored:
 				rest = append(rest, sl)
 			default:
 				s.event(app.Event{

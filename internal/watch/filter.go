@@ -92,12 +92,32 @@ func newPattern(text, base string) (pattern, error) {
 		return pattern{}, errors.New("names nothing")
 	case !doublestar.ValidatePattern(text):
 		return pattern{}, errors.New("not a valid glob; escape [ and { by a backslash")
+	case tooManyChoices(text):
+		return pattern{}, errTooManyChoices
 	case !strings.Contains(text, "/"):
 		return pattern{name: text}, nil
 	case !filepath.IsAbs(text):
 		text = escape(base) + "/" + text
 	}
 	return pattern{path: filepath.Clean(text)}, nil
+}
+
+var errTooManyChoices = errors.New("has too many alternatives in braces; split it into several")
+
+// tooManyChoices reports whether the braces of a glob could keep the matcher busy:
+// it tries every combination of their alternatives.
+func tooManyChoices(glob string) bool {
+	groups, choices := strings.Count(glob, "{"), 1.0
+	if groups == 0 {
+		return false
+	}
+	each := 1 + float64(strings.Count(glob, ","))/float64(groups) // most if they are alike
+	for range groups {
+		if choices *= each; choices > 10_000 {
+			return true
+		}
+	}
+	return false
 }
 
 func newRegexp(text, flags string) (pattern, error) {

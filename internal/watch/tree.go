@@ -107,7 +107,7 @@ func (l *loop) resolve(r *root) {
 // is there, nil if there is nothing.
 func (l *loop) follow(r *root) (real string, info fs.FileInfo) {
 	real = "/"
-	for _, name := range strings.Split(strings.Trim(r.path, "/"), "/") {
+	for name := range strings.SplitSeq(strings.Trim(r.path, "/"), "/") {
 		if name == "" {
 			break // the root is "/"
 		}
@@ -130,7 +130,7 @@ func (l *loop) follow(r *root) (real string, info fs.FileInfo) {
 		real = next
 	}
 	if info == nil {
-		info, _ = os.Lstat(real) //nolint:errcheck // nil then
+		info, _ = os.Lstat(real) // nil then
 	}
 	if info != nil && !info.IsDir() {
 		l.anchor(r, filepath.Dir(real), filepath.Base(real), true)
@@ -168,7 +168,7 @@ func (l *loop) scan(li *listener, real string, found bool, links *[]link) {
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = dir.ReadDir(-1) // in any order
-		_ = dir.Close()                //nolint:errcheck // only read
+		_ = dir.Close()                // only read
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		l.warn(li.root.app, "a folder cannot be read and is not watched", "folder", li.path, "error", err)
@@ -330,7 +330,7 @@ func (l *loop) forget(f *folder) {
 	}
 	delete(l.folders, f.path)
 	if l.notify != nil {
-		_ = l.notify.Remove(f.path) //nolint:errcheck // of a folder that is gone there is none to remove
+		_ = l.notify.Remove(f.path) // of a folder that is gone there is none to remove
 	}
 }
 

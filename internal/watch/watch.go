@@ -66,6 +66,9 @@ func (r Rule) Validate() error {
 		if !doublestar.ValidatePathPattern(p) && !exists(p) {
 			return fmt.Errorf("watch %q: not a valid glob; escape [ and { by a backslash", p)
 		}
+		if tooManyChoices(p) && !exists(p) {
+			return fmt.Errorf("watch %q: %w", p, errTooManyChoices)
+		}
 	}
 	if r.Delay < 0 {
 		return errors.New("watch delay is negative")

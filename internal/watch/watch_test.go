@@ -146,12 +146,8 @@ func (b *bench) until(path string) {
 func (b *bench) only(path string) {
 	b.t.Helper()
 	b.write(path)
-	for {
-		got := b.next()
-		if !slices.Equal(got, []string{path}) {
-			b.t.Fatalf("changed: %v, want %s alone", got, path)
-		}
-		return
+	if got := b.next(); !slices.Equal(got, []string{path}) {
+		b.t.Fatalf("changed: %v, want %s alone", got, path)
 	}
 }
 

@@ -1,0 +1,6 @@
+package ecosystem
+
+import "paceline/internal/app"
+
+// FormatJSON writes an app file.
+func FormatJSON(specs []app.Spec) []byte { return nil }
