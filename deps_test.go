@@ -34,7 +34,7 @@ var imports = map[string][]string{
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/serve",
+		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
 		"internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
