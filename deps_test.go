@@ -29,12 +29,12 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel"},
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve"},
 
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
+		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
 		"internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
@@ -43,6 +43,7 @@ var imports = map[string][]string{
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
 	"internal/inspect":   nil,
+	"internal/hostinfo":  nil,
 	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},

@@ -37,7 +37,8 @@ func commandGroups() []commandGroup {
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.saveCommand(), c.resurrectCommand(), c.cleardumpCommand(),
-				c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(), c.confCommand(), c.reportCommand(),
+				c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(), c.confCommand(), c.slistCommand(),
+				c.reportCommand(),
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
 				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
 			}
@@ -47,7 +48,7 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`attach dash dashboard ecosystem imonit init monit reloadLogs send sendSignal slist sysinfos trigger`)
+	return strings.Fields(`attach dash dashboard ecosystem imonit init monit reloadLogs send sendSignal trigger`)
 }
 
 // laterFlags are PM2's options that this version does not have.

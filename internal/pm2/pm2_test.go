@@ -179,3 +179,18 @@ func FuzzReadDump(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkList is a jlist of 500 instances with 40 variables each.
+func BenchmarkList(b *testing.B) {
+	_, in := sample()
+	for i := range 40 {
+		in.Spec.Env[strings.Repeat("V", i+1)] = strings.Repeat("value", 8)
+	}
+	for b.Loop() {
+		list := make([]any, 500)
+		for i := range list {
+			list[i] = Process(in)
+		}
+		inspect.AppendJSON(nil, list)
+	}
+}
