@@ -42,8 +42,10 @@ func hostMetrics(h hostinfo.Host) inspect.Object {
 	var o inspect.Object
 	add := func(name string, value float64, unit string) {
 		o = append(o, inspect.Member{Key: name, Value: inspect.Object{
-			{Key: "value", Value: math.Round(value*1000) / 1000}, {Key: "type", Value: "metric"},
-			{Key: "unit", Value: unit}, {Key: "historic", Value: true},
+			{Key: "value", Value: math.Round(value*1000) / 1000},
+			{Key: "type", Value: "metric"},
+			{Key: "unit", Value: unit},
+			{Key: "historic", Value: true},
 		}})
 	}
 	const mb, gb = 1 << 20, 1 << 30
