@@ -27,7 +27,8 @@ type Instance struct {
 	Version string // of the program; "" is not known
 	// Interpreter is how PM2 would name Spec.Interpreter: "node"; "" is the path itself.
 	Interpreter string
-	Env         bool // with the environment, which may hold secrets
+	Env         bool     // with the environment, which may hold secrets
+	AXM         *app.AXM // what it has told of itself; nil is nothing
 }
 
 // Process returns the instance as `pm2 jlist` has it.
@@ -176,15 +177,16 @@ func (r *record) life() {
 		r.flatten()
 	}
 	r.add("unique_id", UniqueID(r.in.Spec.Name, s.ID, s.CreatedAt))
-	r.add("status", State(s.State))
+	r.add("status", status(r.in))
 	began := s.StartedAt
 	if began.IsZero() && s.LastExit != nil {
 		began = s.LastExit.Started
 	}
 	r.add("pm_uptime", moment(began))
-	r.add("axm_actions", []any{})
-	r.add("axm_monitor", inspect.Object{})
-	r.add("axm_options", inspect.Object{})
+	told := told(r.in)
+	r.add("axm_actions", told.actions)
+	r.add("axm_monitor", told.monitor)
+	r.add("axm_options", told.options)
 	r.add("axm_dynamic", inspect.Object{})
 	r.add("created_at", moment(s.CreatedAt))
 	r.add("pm_id", s.ID)
@@ -236,6 +238,15 @@ func State(s app.State) string {
 		return "waiting restart"
 	}
 	return string(s)
+}
+
+// status is PM2's word for how the instance fares. To PM2 a process is online as soon
+// as it runs, unless it is to say that it is ready.
+func status(in Instance) string {
+	if in.Status.State == app.Launching && in.Status.PID != 0 && !in.Spec.WaitReady {
+		return string(app.Online)
+	}
+	return State(in.Status.State)
 }
 
 // UniqueID returns PM2's unique_id of an instance: a UUID that stays the same for
