@@ -86,10 +86,6 @@ var outside = map[string][]string{
 	"modernc.org/libc":               {"internal/jseval"},
 	"modernc.org/libquickjs":         {"internal/jseval"},
 	"modernc.org/quickjs":            {"internal/jseval"},
-	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
-	"go.yaml.in/yaml":                {"internal/ecosystem"},
-	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
-	"golang.org/x/sys":               {"*"},
 }
 
 // source is one file of ours that is not a test.
