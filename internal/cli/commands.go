@@ -33,6 +33,11 @@ func commandGroups() []commandGroup {
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
 			}
 		}},
+		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
+			}
+		}},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
