@@ -33,7 +33,12 @@ var imports = map[string][]string{
 
 	"internal/jseval": nil,
 
-	"internal/cli":       {"internal/api", "internal/app", "internal/ecosystem", "internal/probe"},
+	"internal/cli": {
+		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/probe", "internal/serve", "internal/startup",
+	},
+	"internal/deploy":    nil,
+	"internal/serve":     {"internal/app"},
+	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
 	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},
@@ -74,7 +79,7 @@ var outside = map[string][]string{
 	"github.com/bmatcuk/doublestar":  {"internal/watch"},
 	"github.com/cilium/ebpf":         {"internal/port/dispatch"},
 	"github.com/fsnotify/fsnotify":   {"internal/watch"},
-	"github.com/google/renameio":     {"internal/state"},
+	"github.com/google/renameio":     {"internal/startup", "internal/state"},
 	"github.com/jedib0t/go-pretty":   {"internal/cli"},
 	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},

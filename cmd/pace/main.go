@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,9 +27,10 @@ import (
 
 	"paceline/internal/cli"
 	"paceline/internal/daemon"
-	"paceline/internal/keeper"
 	"paceline/internal/jseval"
+	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/serve"
 )
 
 // version is set by the linker at a release.
@@ -39,6 +41,9 @@ const (
 	roleKeeper = "__keeper"
 	roleDaemon = "__daemon"
 )
+
+// daemonFront is the daemon's argument under a keeper in the foreground.
+const daemonFront = "--foreground"
 
 func main() {
 	os.Exit(run(os.Args))
@@ -52,13 +57,20 @@ func run(argv []string) int {
 			return report(runKeeper())
 		case jseval.Role:
 			return report(jseval.Main(os.Stdin, os.Stdout))
+		case roleForeground:
+			return runForeground(argv[2:])
+		case roleFront:
+			return runFront(argv[2:])
 		case roleDaemon:
-			return report(runDaemon())
+			return report(runDaemon(len(argv) > 2 && argv[2] == daemonFront))
 		case daemon.ExecRole:
 			return report(daemon.ListenPID(argv[2:]))
+		case serve.Role:
+			return report(runServe(argv[2:]))
 		}
 	}
-	return runCLI(argv)
+	name := filepath.Base(argv[0])
+	return runCLI(append([]string{name}, alias(name, argv[1:])...), nil)
 }
 
 // report prints the one line of an error.
@@ -79,11 +91,7 @@ func runKeeper() error {
 		return err
 	}
 	// The start is over by then; what follows is waiting.
-	time.AfterFunc(startOver, func() {
-		if err := kernel.ReleaseCode(); err != nil {
-			fmt.Fprintf(os.Stderr, "keeper: %v\n", err)
-		}
-	})
+	time.AfterFunc(startOver, func() { release("keeper") })
 	err = keeper.Run(context.Background(), keeper.Options{
 		Home: home, Daemon: []string{exe, roleDaemon}, Log: os.Stderr,
 	})
@@ -103,7 +111,7 @@ const (
 )
 
 // runDaemon serves until it is told to end.
-func runDaemon() error {
+func runDaemon(foreground bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGPIPE)
@@ -111,27 +119,51 @@ func runDaemon() error {
 	if err != nil {
 		return err
 	}
+	level := slog.LevelInfo
+	if foreground { // what it says stands between what the apps say
+		level = slog.LevelWarn
+	}
 	return daemon.Run(ctx, daemon.Options{
 		Home: home, Version: version, Exe: exe,
 		Keeper: os.NewFile(keeperFD, "keeper"), Socket: os.NewFile(socketFD, "api"),
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Foreground: foreground,
 	})
 }
 
-// runCLI is what a user calls.
-func runCLI(argv []string) int {
+// runServe is the static file server, an app of pace's own.
+func runServe(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
+}
+
+// runCLI is what a user calls. In front of a keeper in the foreground it is told of
+// hang-ups.
+func runCLI(argv []string, hangups <-chan os.Signal) int {
 	home, exe, err := self()
+	ensure := keeper.Ensure
+	if errors.Is(err, errNoHome) { // a foreground needs none
+		missing := err
+		home, err = "@nowhere", nil
+		ensure = func(context.Context, string, string) error { return missing }
+	}
 	if err != nil {
 		return report(err)
 	}
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error of the write, which the command handles
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return cli.Run(ctx, cli.Options{
+	o := cli.Options{
 		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
-		Home: home, Exe: exe, Version: version,
-		Ensure: keeper.Ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
-	})
+		Home: home, Exe: exe, Version: version, Name: argv[0],
+		Ensure: ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
+		Foreground: func(private bool) error { return foreground(argv[0], exe, argv[1:], private) },
+	}
+	if hangups != nil {
+		o.Front, o.Ensure, o.Foreground = hangups, nil, nil
+	}
+	return cli.Run(ctx, o)
 }
 
 // terminal reports whether w is a terminal, and how wide it is.
@@ -147,17 +179,31 @@ func terminal(w io.Writer) (width int, ok bool) {
 // self returns the home folder and the path of this program.
 func self() (home, exe string, err error) {
 	if exe, err = os.Executable(); err != nil {
-		return "", "", fmt.Errorf("find own program: %w", err)
+		return "", "", fmt.Errorf("find own program: %w; it needs /proc to be mounted", err)
 	}
-	if home = os.Getenv("PACELINE_HOME"); home == "" {
-		user, err := os.UserHomeDir()
-		if err != nil {
-			return "", "", fmt.Errorf("find home folder: %w; set PACELINE_HOME", err)
+	home = os.Getenv("PACELINE_HOME")
+	switch {
+	case strings.HasPrefix(home, "@"): // a keeper without files
+		return home, exe, nil
+	case home == "":
+		if home, err = ownHome(); err != nil {
+			return "", exe, err
 		}
-		home = filepath.Join(user, ".paceline")
 	}
 	if home, err = filepath.Abs(home); err != nil {
 		return "", "", fmt.Errorf("find home folder: %w", err)
 	}
 	return home, exe, nil
+}
+
+// errNoHome says that the user has no home folder.
+var errNoHome = errors.New("no home folder")
+
+// ownHome is the user's, where none is named. Errors: errNoHome.
+func ownHome() (string, error) {
+	user, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("%w: %w; set PACELINE_HOME", errNoHome, err)
+	}
+	return filepath.Join(user, ".paceline"), nil
 }

@@ -132,6 +132,9 @@ type Spec struct {
 	// old ones stay. Zero means 10 MB and 10; negative means never and none.
 	LogMaxBytes int64 `json:"log_max_bytes,omitempty"`
 	LogKeep     int   `json:"log_keep,omitempty"`
+	// Print has what the processes write go to the output of the daemon, beside the
+	// log files; "" does not. Only a daemon in the foreground can do it.
+	Print Print `json:"print,omitempty"`
 
 	// PostUpdate are commands for after an update of the code; see `pace deploy`.
 	PostUpdate []string `json:"post_update,omitempty"`
@@ -143,6 +146,21 @@ type Spec struct {
 // SlowRetry is how long an instance that was given up stays errored before it is
 // tried once more, unless NoRetry.
 const SlowRetry = 3 * time.Minute
+
+// Print is the form in which output is printed.
+type Print string
+
+// The forms.
+const (
+	PrintRaw     Print = "raw"     // as it is, standard error to standard error
+	PrintJSON    Print = "json"    // an object for each line: message, timestamp, type, process_id, app_name
+	PrintFormat  Print = "format"  // timestamp=... app=... id=... type=out|error message=...
+	PrintNames   Print = "names"   // id|name | before each line
+	PrintColours Print = "colours" // the same for a terminal
+)
+
+// Prints lists all of them.
+func Prints() []Print { return []Print{PrintRaw, PrintJSON, PrintFormat, PrintNames, PrintColours} }
 
 // NodeWorkers reports whether the app's processes are workers of Node's cluster
 // module: those ask their primary to listen for them. A Node program that is handed
@@ -212,6 +230,9 @@ func (s *Spec) Validate() error {
 	}
 	if s.Runtime != "" && s.Runtime != RuntimeNode {
 		return bad("runtime %q is not known", s.Runtime)
+	}
+	if s.Print != "" && !slices.Contains(Prints(), s.Print) {
+		return bad("print %q is none of raw, json, format, names, colours", s.Print)
 	}
 	if s.MaxRestarts < 0 {
 		return bad("max_restarts %d is negative", s.MaxRestarts)

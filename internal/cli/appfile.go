@@ -79,14 +79,21 @@ func (c *cli) load(ctx context.Context, file string, o ecosystem.StartOptions, x
 }
 
 // applyFile brings the apps of a file to what it says: start, restart and reload of
-// an app file are this one routine.
-func (c *cli) applyFile(ctx context.Context, file string, action api.ApplyAction, o ecosystem.StartOptions, x fileOptions) (api.ActionReply, error) {
+// an app file are this one routine. each has the last word on each app; it may be nil.
+func (c *cli) applyFile(
+	ctx context.Context, file string, action api.ApplyAction, o ecosystem.StartOptions, x fileOptions, each func(*app.Spec),
+) (api.ActionReply, error) {
 	f, err := c.load(ctx, file, o, x)
 	if err != nil {
 		return api.ActionReply{}, err
 	}
 	if len(f.Apps) == 0 {
 		return api.ActionReply{}, fmt.Errorf("%s has no apps", file)
+	}
+	if each != nil {
+		for i := range f.Apps {
+			each(&f.Apps[i])
+		}
 	}
 	reply, err := c.apply(ctx, api.ApplyRequest{Specs: f.Apps, Action: action, Parallel: x.parallel})
 	return reply, err
@@ -205,7 +212,7 @@ func (c *cli) startOrCommand(name string, action api.ApplyAction, aliases ...str
 				return fmt.Errorf("%s is no app file by its name; want .config.js, .json, .yaml, .toml or the like", args[0])
 			}
 			c.tellIdle(cmd.Flags())
-			reply, err := c.applyFile(cmd.Context(), args[0], action, o, x)
+			reply, err := c.applyFile(cmd.Context(), args[0], action, o, x, nil)
 			return c.done(reply, err, nil)
 		},
 	}

@@ -54,7 +54,7 @@ func TestUnknownCommands(t *testing.T) {
 		"desrcibe 0":                 "`pace describe`",
 		"monit":                      "not there yet",
 		"save":                       "not there yet",
-		"startup systemd":            "not there yet",
+		"startup upstart":            "only systemd, openrc, launchd",
 		"help resurrect":             "not there yet",
 		"server.js":                  "`pace start server.js`",
 		"frobnicate":                 "`pace help`",

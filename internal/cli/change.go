@@ -65,7 +65,7 @@ func (ch *changing) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	for _, file := range files {
-		r, err := ch.applyFile(cmd.Context(), file, ch.action, ch.options, ch.files)
+		r, err := ch.applyFile(cmd.Context(), file, ch.action, ch.options, ch.files, nil)
 		reply.Instances = append(reply.Instances, r.Instances...)
 		reply.Warnings = append(reply.Warnings, r.Warnings...)
 		reply.Verified = append(reply.Verified, r.Verified...)
@@ -101,7 +101,7 @@ func (ch *changing) gather(flags *pflag.FlagSet) (err error) {
 func given(flags *pflag.FlagSet) []string {
 	var names []string
 	flags.Visit(func(f *pflag.Flag) {
-		if !slices.Contains([]string{"force", "silent", "no-color"}, f.Name) {
+		if !slices.Contains([]string{"force", "silent", "no-color", "no-daemon"}, f.Name) {
 			names = append(names, "--"+f.Name)
 		}
 	})
@@ -110,7 +110,7 @@ func given(flags *pflag.FlagSet) []string {
 
 // otherFlags are options of restart, reload and start that say nothing about an app.
 func otherFlags() []string {
-	return []string{"force", "silent", "no-color", "env", "only", "parallel", "update-env", "write", "ext", "verify", "verbose"}
+	return []string{"force", "silent", "no-color", "env", "only", "parallel", "update-env", "write", "ext", "verify", "verbose", "no-daemon"}
 }
 
 // act restarts or reloads what exists, after the changes that are asked for.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,12 +29,20 @@ type Options struct {
 	Home           string   // Paceline's home folder, absolute
 	Exe            string   // absolute path of this program
 	Version        string
+	Name           string // by which the program was called; "" is "pace"
 
 	// Ensure starts keeper and daemon where there are none; it returns when their
 	// socket answers.
 	Ensure func(ctx context.Context, home, exe string) error
 	// Ended returns when keeper and daemon have ended; nil does not wait for that.
 	Ended func(ctx context.Context, home string) error
+	// Foreground makes this process a keeper in the foreground, in front of which the
+	// same command runs again, with Front set. Private gives it a home of its own. It
+	// returns only if it fails; nil where there is no such keeper.
+	Foreground func(private bool) error
+	// Front tells of hang-ups a command that runs in front of a keeper; nil for all
+	// others.
+	Front <-chan os.Signal
 	// Doctor tells what this system lets Paceline do, without a daemon.
 	Doctor func() []api.Check
 	// CPUs counts the CPUs that can be used; nil means one.
@@ -65,6 +74,11 @@ func Run(ctx context.Context, o Options) int {
 		return 0
 	case errors.Is(err, errQuiet):
 		return 1
+	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
+	switch {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	}
@@ -74,6 +88,11 @@ func Run(ctx context.Context, o Options) int {
 
 // errQuiet ends a command with status 1 and without a word.
 var errQuiet = errors.New("")
+
+// exitStatus ends a command with that status and without a word.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // cli is one command's execution.
 type cli struct {

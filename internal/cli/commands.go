@@ -22,10 +22,11 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.startCommand(), c.stopCommand(), c.restartCommand(), c.reloadCommand(),
-				c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
+				c.startCommand(), c.runtimeCommand(), c.devCommand(), c.stopCommand(), c.restartCommand(),
+				c.reloadCommand(), c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
 				c.startOrCommand("startOrRestart", api.ApplyRestart),
-				c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload"),
+				c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload"), c.serveCommand(),
+				c.deployCommand(),
 			}
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
@@ -40,7 +41,8 @@ func commandGroups() []commandGroup {
 		}},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
+				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
 			}
 		}},
 	}
@@ -49,17 +51,17 @@ func commandGroups() []commandGroup {
 // laterCommands are PM2's commands that this version does not have.
 func laterCommands() []string {
 	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		deploy dump env expose forward get id imonit inspect install install-otel link login
-		logout logrotate module:generate module:install module:uninstall module:update monit monitor multiset
-		open package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
-		resurrect save send sendSignal serve set slist
-		startup sysinfos trigger uninstall uninstall-otel unlink unmonitor unset unstartup web`)
+		dump env forward get id imonit inspect install install-otel link login logout logrotate
+		module:generate module:install module:uninstall module:update monit monitor multiset open
+		package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
+		resurrect save send sendSignal set slist sysinfos trigger uninstall uninstall-otel unlink
+		unmonitor unset web`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container daemon dockerdaemon dist format highlight hp image-name mini-list
-		no-daemon node-version service-name sort spa timestamp wait-ip`)
+	return strings.Fields(`attach container daemon dockerdaemon dist format highlight image-name mini-list node-version
+		sort timestamp`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.

@@ -17,7 +17,8 @@ import (
 )
 
 func (c *cli) startCommand() *cobra.Command {
-	s := starting{changing: changing{cli: c, action: api.ApplyRestart, plain: c.client.Restart}}
+	s := c.newStarting()
+	var noDaemon bool
 	cmd := &cobra.Command{
 		Use:   "start [target...] [-- args...]",
 		Short: "Start an app, those of a file, or one that is stopped",
@@ -77,6 +78,12 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 			if len(args) > 1 && s.options.Name != "" {
 				return fmt.Errorf("--name %s cannot name %d apps; start them one by one", s.options.Name, len(args))
 			}
+			if noDaemon {
+				return c.foreground(false, func() error {
+					f := front{starting: s, print: c.printNames(), autoExit: true}
+					return f.run(cmd.Context(), args)
+				})
+			}
 			return s.all(cmd.Context(), args)
 		},
 	}
@@ -88,14 +95,22 @@ Durations are milliseconds or texts such as 500ms, 1.6s, 5m, 1h.`,
 	mustComplete(cmd, "balance", texts(app.Balances()))
 	mustComplete(cmd, "instances", []string{"max"})
 	f.BoolVarP(&s.force, "force", "f", false, "replace an app of that name even if it runs")
+	f.BoolVar(&noDaemon, "no-daemon", false, "stay in the foreground, print the output with names, and end with the apps or, with them, at Ctrl-C")
 	return cmd
 }
 
 // starting is one execution of start.
 type starting struct {
 	changing
-	force bool
-	reply api.ActionReply
+	force  bool
+	each   func(*app.Spec) // has the last word on each app; may be nil
+	quiet  bool            // prints warnings only
+	insist bool            // tries again if the daemon dies; with force
+	reply  api.ActionReply
+}
+
+func (c *cli) newStarting() starting {
+	return starting{changing: changing{cli: c, action: api.ApplyRestart, plain: c.client.Restart}}
 }
 
 // all starts target after target and stops at the first that fails, as PM2
@@ -106,10 +121,18 @@ func (s *starting) all(ctx context.Context, targets []string) error {
 			if len(targets) > 1 {
 				err = fmt.Errorf("%s: %w", target, err)
 			}
-			return s.done(s.reply, err, nil)
+			return s.tellAll(err)
 		}
 	}
-	return s.done(s.reply, nil, nil)
+	return s.tellAll(nil)
+}
+
+// tellAll prints what was started.
+func (s *starting) tellAll(err error) error {
+	if s.quiet {
+		s.reply.Instances = nil
+	}
+	return s.done(s.reply, err, nil)
 }
 
 func (s *starting) one(ctx context.Context, target string) error {
@@ -119,7 +142,7 @@ func (s *starting) one(ctx context.Context, target string) error {
 				s.reply.Warnings = append(s.reply.Warnings, fmt.Sprintf("--%s says nothing to an app file; write it into %s", name, target))
 			}
 		}
-		reply, err := s.applyFile(ctx, target, s.action, s.options, s.files)
+		reply, err := s.file(ctx, target)
 		s.add(reply)
 		return err
 	}
@@ -139,12 +162,43 @@ func (s *starting) one(ctx context.Context, target string) error {
 		return err
 	}
 	s.reply.Warnings = append(s.reply.Warnings, warnings...)
-	reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+	if s.each != nil {
+		s.each(&spec)
+	}
+	reply, err := s.ask(ctx, spec)
 	s.add(reply)
 	if err == nil && s.files.write {
 		err = s.writeFile(spec)
 	}
 	return err
+}
+
+// file starts the apps of an app file.
+func (s *starting) file(ctx context.Context, name string) (api.ActionReply, error) {
+	for {
+		reply, err := s.applyFile(ctx, name, s.action, s.options, s.files, s.each)
+		if !s.insist || !errors.Is(err, api.ErrLost) {
+			return reply, err
+		}
+	}
+}
+
+// ask has the daemon start an app. Where there is nobody to try again, that is done
+// here if the daemon dies meanwhile and the next one does not know all of the app.
+func (s *starting) ask(ctx context.Context, spec app.Spec) (api.ActionReply, error) {
+	for {
+		reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
+		if !s.insist || !errors.Is(err, api.ErrLost) {
+			return reply, err
+		}
+		list, err := s.client.Instances(ctx, api.InstancesQuery{Targets: []string{spec.Name}})
+		if e, ok := errors.AsType[*api.Error](err); err != nil && (!ok || e.Code != api.CodeNotFound) {
+			return api.ActionReply{}, err
+		}
+		if err == nil && len(list) == spec.Instances {
+			return api.ActionReply{Instances: list}, nil
+		}
+	}
 }
 
 // extensions makes globs of --ext.

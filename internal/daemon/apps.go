@@ -105,6 +105,12 @@ func (d *daemon) start(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i := range q.Specs {
+		if q.Specs[i].Print != "" && !d.Foreground {
+			return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf(
+				"%s: this daemon is in the background and has no output to print to; `pace logs` follows the log files", q.Specs[i].Name)}
+		}
+	}
 	if err := checkTriggers(q.Specs); err != nil {
 		return nil, err
 	}

@@ -25,14 +25,10 @@ func (d *daemon) version(*http.Request) (any, error) {
 
 // kill ends all apps, then the daemon and the keeper.
 func (d *daemon) kill(r *http.Request) (any, error) {
-	list := d.supervisor.List()
-	ids := make([]int, len(list))
-	for i, s := range list {
-		ids[i] = s.ID
-	}
+	ids := d.ids()
 	if len(ids) > 0 {
 		// What is asked to end must end, even if who asked does not wait for it.
-		if _, err := d.supervisor.Delete(context.WithoutCancel(r.Context()), ids); err != nil {
+		if err := d.deleteAll(context.WithoutCancel(r.Context()), ids); err != nil {
 			return nil, fmt.Errorf("end the apps: %w", err)
 		}
 	}
@@ -41,6 +37,26 @@ func (d *daemon) kill(r *http.Request) (any, error) {
 	}
 	d.leave()
 	return api.KillReply{Stopped: len(ids), PID: os.Getpid(), KeeperPID: os.Getppid()}, nil
+}
+
+// deleteAll ends all instances and lets their ports go.
+func (d *daemon) deleteAll(ctx context.Context, ids []int) error {
+	names := d.namesOf(ids)
+	_, err := d.supervisor.Delete(ctx, ids)
+	for _, name := range names {
+		d.host.rest(name, d.slots(name))
+	}
+	return err
+}
+
+// ids are those of all instances.
+func (d *daemon) ids() []int {
+	list := d.supervisor.List()
+	ids := make([]int, len(list))
+	for i, s := range list {
+		ids[i] = s.ID
+	}
+	return ids
 }
 
 // probeTimeout bounds the trial run of a new binary.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,10 @@ type Options struct {
 	Keeper  *os.File // the connection to the keeper
 	Socket  *os.File // the listening API socket, which outlives the daemon
 	Log     *slog.Logger
+	// Foreground says that the apps' output may go to the daemon's own, that SIGTERM,
+	// which ends ctx, ends the apps, and that nothing of them outlives the keeper:
+	// what is wanted is not saved to a file.
+	Foreground bool
 }
 
 // daemon is the parts, put together.
@@ -67,7 +72,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
 	}
-	pump, err := logs.New(logs.Options{Log: d.warn, Journal: filepath.Join(o.Home, "lib", "logs.journal")})
+	journal := filepath.Join(o.Home, "lib", "logs.journal")
+	if nameless(o.Home) {
+		journal = ""
+	}
+	pump, err := logs.New(logs.Options{Log: d.warn, Journal: journal})
 	if err != nil {
 		return fmt.Errorf("open log pump: %w", err)
 	}
@@ -83,6 +92,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
 	}
 	d.host.adoption = &adoption{h: d.host}
+	if o.Foreground {
+		d.host.printer = logs.NewPrinter(logs.PrinterOptions{Out: os.Stdout, Err: os.Stderr, Log: d.warn})
+	}
 	d.host.openFreezer()
 	d.host.openCgroups()
 	d.triggers = &triggers{ctx: ending, log: o.Log, home: o.Home, stale: make(chan struct{}, 1)}
@@ -111,10 +123,17 @@ func Run(ctx context.Context, o Options) (err error) {
 	bereft := false
 	select {
 	case <-ctx.Done():
+		if o.Foreground {
+			d.endApps() //nolint:contextcheck // ctx has ended, and that is why
+		}
 	case <-d.left:
 	case err = <-served:
 	case <-lost:
-		o.Log.Error("the keeper is gone: its apps end, and another one starts them again")
+		next := ", and another one starts them again"
+		if o.Foreground {
+			next = ""
+		}
+		o.Log.Error("the keeper is gone: its apps end" + next)
 		bereft = true
 	}
 	end()
@@ -128,9 +147,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if bereft {
 		d.host.endAll()
 	}
+	if d.host.printer != nil {
+		d.host.printer.Close()
+	}
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
-	if bereft {
+	if bereft && !o.Foreground {
 		err = errors.Join(err, keeper.Ensure(context.WithoutCancel(ctx), o.Home, o.Exe))
 	}
 	return err
@@ -139,8 +161,14 @@ func Run(ctx context.Context, o Options) (err error) {
 // leaveWithin is how long the answers in progress may take to be sent.
 const leaveWithin = 100 * time.Millisecond
 
+// nameless tells a home without files: keeper.Options.Home.
+func nameless(home string) bool { return strings.HasPrefix(home, "@") }
+
 // makeFolders makes what the daemon writes to.
 func (d *daemon) makeFolders() error {
+	if nameless(d.Home) {
+		return nil
+	}
 	for _, name := range []string{"logs", "pids", "lib"} {
 		if err := os.MkdirAll(filepath.Join(d.Home, name), 0o700); err != nil {
 			return fmt.Errorf("make folder: %w", err)
@@ -153,6 +181,9 @@ func (d *daemon) makeFolders() error {
 // reload still works; keep-alive clients are then not told to leave. As a rule the
 // last daemon has written it: writing anew waits for the disk, and commands for us.
 func (d *daemon) writePreload() string {
+	if nameless(d.Home) {
+		return ""
+	}
 	path := filepath.Join(d.Home, "lib", "drain.cjs")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, nodeipc.Preload()) {
 		return path
@@ -165,6 +196,9 @@ func (d *daemon) writePreload() string {
 }
 
 func (d *daemon) writePID() {
+	if nameless(d.Home) {
+		return
+	}
 	path := filepath.Join(d.Home, "daemon.pid")
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		d.log.Warn("write pid file", "file", path, "error", err)
@@ -197,14 +231,28 @@ func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json")
 
 func (d *daemon) save(s supervisor.Saved) error {
 	d.triggers.touch() // they look at the apps when those have changed
+	if d.Foreground {
+		return nil
+	}
 	return state.Save(d.statePath(), s)
+}
+
+// load reads what was saved.
+func (d *daemon) load() (saved supervisor.Saved, err error) {
+	if d.Foreground {
+		return saved, nil
+	}
+	if err = state.Load(d.statePath(), &saved); errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return saved, err
 }
 
 // restore takes up where the last daemon stopped: the wanted apps come from
 // state.json, what is fresher or missing there from the keeper.
 func (d *daemon) restore(inventory *keeper.Inventory) error {
-	var saved supervisor.Saved
-	if err := state.Load(d.statePath(), &saved); err != nil && !errors.Is(err, os.ErrNotExist) {
+	saved, err := d.load()
+	if err != nil {
 		if !errors.Is(err, state.ErrCorrupt) {
 			return fmt.Errorf("read state: %w", err)
 		}

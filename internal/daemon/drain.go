@@ -55,12 +55,20 @@ func (h *host) drainAdopted(p *process) bool {
 	go func() {
 		defer cancel()
 		c.leaveRotation(ctx, is)
-		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(is)}
+		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(p, is)}
 		if p.Spec.Runtime == app.RuntimeNode && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
 			o.Closed = true // each of its answers closes the connection now
 		}
-		c.drained(p.key, drain.Wait(ctx, o))
+		if o.Queues {
+			c.drained(p.key, drain.Wait(ctx, o))
+			p.sink(supervisor.Drained{})
+			return
+		}
+		r, release := h.drainShared(ctx, c, is, o)
+		defer release()
+		c.drained(p.key, r)
 		p.sink(supervisor.Drained{})
+		awaitDeaf(ctx, o)
 	}()
 	return true
 }
@@ -93,12 +101,12 @@ func (c *cluster) drained(key string, r drain.Result) {
 	c.cut += r.Busy
 }
 
-// alone reports whether nothing new comes to the sockets of a seat that has left
-// the rotation.
-func (c *cluster) alone(is seat) bool {
+// alone reports whether nothing new comes to the sockets of a process that has left
+// the rotation. Sockets that are handed over are the same for all epochs.
+func (c *cluster) alone(p *process, is seat) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.memory.Mechanism != mechanismShared || c.memory.Epoch > is.Epoch
+	return c.memory.Mechanism != mechanismShared || c.memory.Epoch > is.Epoch && len(p.Spec.Sockets) == 0
 }
 
 // ports returns the TCP ports that the app listens on.

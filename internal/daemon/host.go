@@ -30,6 +30,7 @@ type host struct {
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
+	printer *logs.Printer // nil if the daemon is in the background
 	stats   *stats.Sampler
 	log     *slog.Logger
 	kept    *inheritance
@@ -71,17 +72,13 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),
 	}
 	for _, stream := range []string{"out", "err"} {
-		pipe, err := h.openLog(p, stream)
+		out, err := h.openOutput(p, stream)
+		ours = append(ours, out.ours...)
 		if err != nil {
 			return 0, time.Time{}, err
 		}
-		if pipe == nil {
-			spawn.Files = append(spawn.Files, nil)
-			continue
-		}
-		ours = append(ours, pipe.write, pipe.kept.File)
-		spawn.Files = append(spawn.Files, pipe.write)
-		spawn.Keep = append(spawn.Keep, pipe.kept)
+		spawn.Files = append(spawn.Files, out.file)
+		spawn.Keep = append(spawn.Keep, out.keep...)
 	}
 
 	// Before the spawn: its exit may be told before Spawn returns.
@@ -172,8 +169,9 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		return 0, time.Time{}, err
 	}
 	h.resumeCgroup(p)
-	h.resumeLog(p, "out")
-	h.resumeLog(p, "err")
+	for _, stream := range []string{"out", "err"} {
+		h.resumeLog(p, stream)
+	}
 	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
 		if err := h.attach(p, entry.File, entry.Note); err != nil {
 			h.log.Warn("take up channel", "process", p.key, "error", err)

@@ -17,6 +17,7 @@ const (
 	recordPrefix  = "record/"  // record/<id>: the supervisor's record of an instance
 	specPrefix    = "spec/"    // spec/<app>: the spec its processes were started with
 	processPrefix = "process/" // process/<id>.<gen>/out, err, channel
+	printPrefix   = "print/"   // print/<id>.<gen>/out, err
 	portPrefix    = "port/"    // port/<app>/...: listening sockets
 	clusterPrefix = "cluster/" // cluster/<app>: the primary's memory
 )
@@ -43,6 +44,9 @@ func refOf(key string) (supervisor.Ref, error) {
 
 const channelSuffix = "/channel"
 
+// printName is the entry of a stream that is printed, by its side of the process.
+func printName(key, stream string) string { return printPrefix + key + "/" + stream }
+
 // logName is the entry of a process's stream, "out" or "err".
 func logName(key, stream string) string { return processPrefix + key + "/" + stream }
 
@@ -51,7 +55,7 @@ func channelName(key string) string { return processPrefix + key + channelSuffix
 // files are the paths that belong to one instance.
 type files struct {
 	out, err, both string // "" if that stream is not kept
-	pid            string
+	pid            string // "" for a home without files
 }
 
 // filesOf works out an instance's paths as PM2 does: <app>-out.log and
@@ -68,6 +72,9 @@ func filesOf(home string, s *app.Spec, id int) files {
 		case os.DevNull:
 			return ""
 		case "":
+			if nameless(home) {
+				return ""
+			}
 			configured = filepath.Join(home, "logs", fallback)
 		}
 		ext := filepath.Ext(configured)
@@ -76,7 +83,9 @@ func filesOf(home string, s *app.Spec, id int) files {
 	f := files{
 		out: place(s.OutFile, name+"-out.log"),
 		err: place(s.ErrFile, name+"-error.log"),
-		pid: filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid"),
+	}
+	if !nameless(home) {
+		f.pid = filepath.Join(home, "pids", name+"-"+strconv.Itoa(id)+".pid")
 	}
 	if s.PIDFile != "" {
 		ext := filepath.Ext(s.PIDFile)

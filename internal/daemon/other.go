@@ -11,7 +11,7 @@ import (
 var errLinux = errors.New("the daemon needs Linux")
 
 // peerUID fails: asking who is at the other end is written for Linux.
-func peerUID(*net.UnixConn) (int, error) { return -1, errLinux }
+func peerUID(*net.UnixConn) (uid int, near bool, err error) { return -1, false, errLinux }
 
 // openPipe fails: the daemon needs Linux.
 func openPipe() (read, write *os.File, err error) { return nil, nil, errLinux }

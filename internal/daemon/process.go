@@ -257,12 +257,18 @@ func drainOptions(s *app.Spec) nodeipc.DrainOptions {
 // writePID leaves the pid in a file for scripts, as PM2 does. The file is a
 // convenience: Paceline itself never reads it.
 func (h *host) writePID(p *process, pid int) {
+	if p.files.pid == "" {
+		return
+	}
 	if err := os.WriteFile(p.files.pid, []byte(strconv.Itoa(pid)+"\n"), 0o600); err != nil {
 		h.log.Warn("write pid file", "file", filepath.Base(p.files.pid), "error", err)
 	}
 }
 
 func (h *host) removePID(p *process) {
+	if p.files.pid == "" {
+		return
+	}
 	if err := os.Remove(p.files.pid); err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.log.Warn("remove pid file", "file", filepath.Base(p.files.pid), "error", err)
 	}

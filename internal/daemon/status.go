@@ -47,6 +47,7 @@ func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
 // the supervisor's, the rest belongs to none of them.
 func (h *host) settle() {
 	h.resumeOrphans()
+	h.resumePrints()
 	h.mu.Lock()
 	clusters := maps.Clone(h.clusters)
 	h.mu.Unlock()

@@ -47,6 +47,8 @@ type State struct {
 	// Queued is how many connections wait to be accepted at the program's listening
 	// sockets. They are not the program's yet, and may be others' as well.
 	Queued int
+	// Listening is how many sockets the program listens on.
+	Listening int
 }
 
 // Result is how a wait ended.

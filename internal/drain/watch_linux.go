@@ -147,6 +147,7 @@ func (w *Watch) judge(seen []socket) (state State) {
 		case !k.theirs:
 			continue
 		case s.listens:
+			state.Listening++
 			state.Queued += int(s.queued)
 			continue
 		}
@@ -164,6 +165,24 @@ func (w *Watch) judge(seen []socket) (state State) {
 // Wait returns when no connection has a request in flight, or when ctx ends, with the
 // state of the last look.
 func (w *Watch) Wait(ctx context.Context) Result { return wait(ctx, w, w.o) }
+
+// WaitQueues is Wait with Options.Queues, for what a Watch learns of its queues later.
+func (w *Watch) WaitQueues(ctx context.Context) Result {
+	o := w.o
+	o.Queues = true
+	return wait(ctx, w, o)
+}
+
+// LookAgain is Look that takes no connection for another program's only because it was
+// so before: for processes that stand still, and so are in no midst of an accept.
+func (w *Watch) LookAgain() (State, error) {
+	for _, k := range w.known {
+		if !k.theirs {
+			k.looks = 0
+		}
+	}
+	return w.Look()
+}
 
 // Close frees what the Watch holds.
 func (w *Watch) Close() { w.diag.close() }

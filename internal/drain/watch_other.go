@@ -23,5 +23,11 @@ func (w *Watch) Look() (State, error) { return State{}, kernel.ErrUnsupported }
 // Wait is never reached.
 func (w *Watch) Wait(context.Context) Result { return Result{Err: kernel.ErrUnsupported} }
 
+// LookAgain is never reached.
+func (w *Watch) LookAgain() (State, error) { return State{}, kernel.ErrUnsupported }
+
+// WaitQueues is never reached.
+func (w *Watch) WaitQueues(context.Context) Result { return Result{Err: kernel.ErrUnsupported} }
+
 // Close is never reached.
 func (w *Watch) Close() {}

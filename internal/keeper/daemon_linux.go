@@ -91,14 +91,14 @@ func (k *keeper) startDaemon() error {
 	argv[0] = k.daemon.binary
 	p, err := k.children.start(launch{
 		path: argv[0], argv: argv, env: daemonEnviron(k.home.dir), cgroup: none,
-		files: []int{0: k.null, 1: k.output, 2: k.output, wireFD: theirs, listenerFD: k.home.listener},
+		files: []int{0: k.null, 1: k.stdout, 2: k.output, wireFD: theirs, listenerFD: k.home.listener},
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("start daemon: %w", err), link.close())
 	}
 	k.daemon.process = p
 	k.daemon.starts++
-	k.log.Printf("daemon %d started, pid %d", k.daemon.starts, p.PID)
+	k.note("daemon %d started, pid %d", k.daemon.starts, p.PID)
 	k.logError(k.home.write(daemonPIDFile, strconv.Itoa(p.PID)+"\n"))
 	k.session = newSession(link)
 	k.putInventory()
@@ -113,7 +113,9 @@ func daemonEnviron(home string) []string {
 // daemonEnded hears out what the dead daemon had asked for; its successor starts
 // when that is done.
 func (k *keeper) daemonEnded(p *process) {
-	k.log.Printf("daemon ended: %s", describe(p.Exit.Status))
+	if k.front == nil || !k.stopping {
+		k.log.Printf("daemon ended: %s", describe(p.Exit.Status))
+	}
 	k.daemon.process = nil
 	if p.left > 0 { // its helpers; the processes of apps are not its children
 		if err := k.children.signalTree(p, syscall.SIGKILL); err != nil {

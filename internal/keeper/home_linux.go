@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,10 +33,14 @@ const apiBacklog = 1024
 
 // home is the directory that one keeper serves.
 type home struct {
-	dir      string
-	lock     *os.File
-	listener int // of the API
+	dir      string   // or a name, see nameless
+	lock     *os.File // nil without files
+	listener int      // of the API
 }
+
+// nameless tells a home without files: its API socket, "@name/pace.sock", is in the
+// abstract namespace of unix sockets, and being bound is its lock.
+func nameless(dir string) bool { return strings.HasPrefix(dir, "@") }
 
 // prepareHome makes the directory if there is none, and closes it to others.
 func prepareHome(dir string) (string, error) {
@@ -69,6 +74,10 @@ func prepareHome(dir string) (string, error) {
 
 // openHome takes possession of a home. Errors: ErrRunning.
 func openHome(dir string) (h *home, err error) {
+	if nameless(dir) {
+		h = &home{dir: dir, listener: none}
+		return h, h.listen()
+	}
 	dir, err = prepareHome(dir)
 	if err != nil {
 		return nil, err
@@ -112,6 +121,9 @@ func (h *home) listen() error {
 	if err == nil {
 		err = unix.Listen(fd, apiBacklog)
 	}
+	if nameless(h.dir) && errors.Is(err, unix.EADDRINUSE) {
+		return errors.Join(fmt.Errorf("serve %s: %w", h.dir, ErrRunning), h.close())
+	}
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", path, err)
 	}
@@ -122,6 +134,9 @@ func (h *home) path(name string) string { return filepath.Join(h.dir, name) }
 
 // write replaces one of our files.
 func (h *home) write(name, text string) error {
+	if nameless(h.dir) {
+		return nil
+	}
 	next := h.path(name + ".new")
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
@@ -134,6 +149,9 @@ func (h *home) write(name, text string) error {
 
 // remove removes one of our files, if it is there.
 func (h *home) remove(name string) error {
+	if nameless(h.dir) {
+		return nil
+	}
 	if err := os.Remove(h.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
@@ -147,6 +165,10 @@ func (h *home) hide() error { return h.remove(socketFile) }
 func (h *home) close() error {
 	if h.listener != none {
 		closeFD(h.listener)
+		h.listener = none
+	}
+	if nameless(h.dir) {
+		return nil
 	}
 	err := errors.Join(h.remove(socketFile), h.remove(daemonPIDFile), h.remove(keeperPIDFile))
 	if start, lockErr := lockPath(h.path(startLockFile)); lockErr == nil { // else somebody is starting

@@ -29,11 +29,13 @@ type keeper struct {
 	home     *home
 	log      *log.Logger
 	null     int // /dev/null
-	output   int // of the daemon
+	output   int // of the daemon, for what it logs
+	stdout   int // of the daemon
 	children *children
 	shelf    shelf
 	traps    map[string]*trap
 	daemon   daemon
+	front    *front   // nil if it is no keeper in the foreground
 	session  *session // nil while there is none
 	hangUp   time.Duration
 	stopping bool  // no further daemon is to be started
@@ -80,7 +82,7 @@ func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err err
 		return fmt.Errorf("open %s: %w", os.DevNull, err)
 	}
 	defer closeFD(null)
-	if err := becomeParent(); err != nil {
+	if err := becomeParent(o.Front != nil); err != nil {
 		return err
 	}
 	closeInherited(o.Log)
@@ -97,8 +99,13 @@ func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err err
 		k.log = log.New(o.Log, "keeper: ", log.LstdFlags|log.Lmicroseconds|log.Lmsgprefix)
 		k.output = int(o.Log.Fd())
 	}
+	k.stdout = k.output
+	if o.Front != nil {
+		k.front, k.stdout = &front{Front: o.Front}, unix.Stdout
+	}
 	defer k.shelf.clear()
 	err = k.serve(ctx)
+	k.front.kill()              // if the daemon could not be had
 	for _, t := range k.traps { // Their processes are gone, or we are about to leave them.
 		t.close()
 	}
@@ -107,14 +114,16 @@ func keep(ctx context.Context, o Options, t tuning, orphans *orphanage) (err err
 }
 
 // becomeParent makes this process what its children need.
-func becomeParent() error {
+func becomeParent(foreground bool) error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
 	// A session of its own, so that no terminal's signals reach us. A group leader
 	// in a shell's foreground cannot have one, and wants those signals.
-	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("open session: %w", err)
+	if !foreground {
+		if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("open session: %w", err)
+		}
 	}
 	// There is little to do and little garbage: memory counts for more.
 	const gcPercent, processors = 20, 2
@@ -151,13 +160,19 @@ func stoppedTimer() *time.Timer {
 	return t
 }
 
-// listen returns the signals that tell of deaths and those that ask for the end. A
+// listen returns the signals that tell of deaths, those that ask for the end, and
+// those to be passed on. A
 // signal that is ignored asks for nothing; but it must not be ignored by the children
 // for that, and what is ignored stays so through exec, unlike what is listened for.
-func listen() (deaths, orders chan os.Signal) {
-	deaths, orders = make(chan os.Signal, 1), make(chan os.Signal, 1)
+func (k *keeper) listen() (deaths, orders, passed chan os.Signal) {
+	deaths, orders, passed = make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 8)
 	signal.Notify(deaths, unix.SIGCHLD)
-	for _, sig := range []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
+	ends := []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP}
+	if k.front != nil {
+		ends = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}
+		signal.Notify(passed, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
+	}
+	for _, sig := range ends {
 		if !signal.Ignored(sig) {
 			signal.Notify(orders, sig)
 		}
@@ -168,22 +183,28 @@ func listen() (deaths, orders chan os.Signal) {
 			signal.Notify(make(chan os.Signal, 1), sig)
 		}
 	}
-	return deaths, orders
+	return deaths, orders, passed
 }
 
 // serve is the life of a keeper: all that can happen to it is in one statement.
 func (k *keeper) serve(ctx context.Context) error {
-	deaths, orders := listen()
+	deaths, orders, passed := k.listen()
 	defer func() {
 		signal.Stop(deaths)
 		signal.Stop(orders)
+		signal.Stop(passed)
 	}()
-	k.log.Printf("start, pid %d", os.Getpid())
+	k.note("start, pid %d", os.Getpid())
 	if k.children.orphanage == nil {
 		k.log.Print("the main thread is not to be had: exits will be told later")
 	}
 	if err := k.startDaemon(); err != nil {
 		return err
+	}
+	if k.front != nil {
+		if err := k.startFront(); err != nil {
+			return err
+		}
 	}
 	stop := ctx.Done()
 	for !k.done() {
@@ -204,14 +225,16 @@ func (k *keeper) serve(ctx context.Context) error {
 		case <-k.recount.C:
 			k.reap()
 		case <-orders:
-			k.stop()
+			k.order()
+		case sig := <-passed:
+			k.front.signal(sig)
 		case <-stop:
 			stop = nil
 			k.stop()
 		}
 	}
-	k.log.Print("end")
-	return k.err
+	k.note("end")
+	return errors.Join(k.err, k.front.outcome())
 }
 
 // hear returns what there is to hear from the daemon. Requests are left alone as
@@ -238,6 +261,10 @@ func (k *keeper) reap() {
 	for _, p := range exited {
 		if p == k.daemon.process {
 			k.daemonEnded(p)
+			continue
+		}
+		if k.front.is(p) {
+			k.frontEnded(p)
 			continue
 		}
 		k.tell(kindExited, func(b []byte) []byte { return putExit(b, p.told().Exit) })
@@ -267,7 +294,7 @@ func (k *keeper) stop() {
 		k.finish()
 		return
 	}
-	k.log.Print("asked to stop")
+	k.note("asked to stop")
 	k.signalDaemon(unix.SIGTERM)
 	k.after(stopPatience, func() { k.signalDaemon(unix.SIGKILL) })
 }
@@ -275,6 +302,7 @@ func (k *keeper) stop() {
 // finish kills what is left.
 func (k *keeper) finish() {
 	k.ending = true
+	k.front.kill()
 	for _, p := range k.children.byKey {
 		if !p.Gone {
 			if err := k.children.signalTree(p, unix.SIGKILL); err != nil {

@@ -26,6 +26,7 @@ const (
 	envDaemon   = "KEEPER_TEST_DAEMON"
 	envFallback = "KEEPER_TEST_NO_ORPHANAGE"
 	envHangUp   = "KEEPER_TEST_HANG_UP"
+	envFront    = "KEEPER_TEST_FRONT" // a shell command, in front of the keeper
 )
 
 func TestMain(m *testing.M) {
@@ -53,8 +54,17 @@ func playKeeper() error {
 		return err
 	}
 	hangUp, _ := time.ParseDuration(os.Getenv(envHangUp))
+	var front *Front
+	if script := os.Getenv(envFront); script != "" {
+		front = &Front{Argv: []string{"/bin/sh", "-c", script}}
+		defer func() {
+			if front.Status != nil {
+				fmt.Println("front:", describe(*front.Status))
+			}
+		}()
+	}
 	return run(context.Background(), Options{
-		Home: os.Getenv("PACELINE_HOME"), Daemon: []string{exe, "__daemon"}, Log: os.Stderr,
+		Home: os.Getenv("PACELINE_HOME"), Daemon: []string{exe, "__daemon"}, Log: os.Stderr, Front: front,
 	}, tuning{noOrphanage: os.Getenv(envFallback) != "", hangUp: hangUp})
 }
 
@@ -66,6 +76,10 @@ func playDaemon() error {
 		return errors.New("this daemon dies")
 	case "spawns":
 		return playSpawner()
+	case "stays": // whatever asks it to end
+		signal.Ignore(unix.SIGTERM)
+		fmt.Println("daemon's own output")
+		select {}
 	}
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, unix.SIGTERM)

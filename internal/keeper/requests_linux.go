@@ -63,7 +63,7 @@ func (k *keeper) do(r *request) (started *process, err error) {
 	case kindReplace:
 		return nil, k.replace(r.key)
 	case kindShutdown:
-		k.log.Print("asked to end after the daemon")
+		k.note("asked to end after the daemon")
 		k.stopping = true
 		k.logError(k.home.hide())
 	}

@@ -84,7 +84,7 @@ func (k *keeper) trap(name string, filter []byte) (t *trap, fd int, err error) {
 		fds := []int{kept}
 		k.shelf.keep([]keepItem{{name: name, note: note, file: 0}}, fds)
 		k.traps[name] = t
-		k.log.Printf("trap %s: no_new_privs %t, wait_killable %t", name, t.NoNewPrivs, t.WaitKillable)
+		k.note("trap %s: no_new_privs %t, wait_killable %t", name, t.NoNewPrivs, t.WaitKillable)
 	}
 	fd, err = unix.FcntlInt(uintptr(t.notify), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {

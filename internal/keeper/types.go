@@ -24,6 +24,8 @@ var (
 	ErrExists = errors.New("key is in use")
 	// ErrAlive says that a process cannot be forgotten yet.
 	ErrAlive = errors.New("process or its tree still runs")
+	// ErrForced says that a second signal has ended everything by force.
+	ErrForced = errors.New("ended by force")
 	// ErrLost says that the keeper hung up or was killed.
 	ErrLost = errors.New("keeper is lost")
 	// ErrUnknownRequest says that this keeper is older than the request.
@@ -32,19 +34,43 @@ var (
 
 // Options describe a keeper.
 type Options struct {
-	// Home is the directory of this keeper's files, as [Ensure] makes it. Required.
+	// Home is the directory of this keeper's files, as [Ensure] makes it; or a name
+	// that begins with "@", for a keeper without files, whose API socket is in the
+	// abstract namespace. Required.
 	Home string
 	// Daemon is the argv of the daemon; the first word is an absolute path. Required.
 	Daemon []string
 	// Log receives the keeper's messages and the daemon's stdout and stderr. Nil
 	// discards them. It stays the caller's.
 	Log *os.File
+	// Front makes it a keeper in the foreground. Nil is none.
+	Front *Front
 }
+
+// Front is what a keeper in the foreground serves: it lasts as long as one process,
+// which is started beside the daemon and has the keeper's standard input and output.
+//
+// When that process ends, or the keeper gets SIGTERM, SIGINT or SIGQUIT, the daemon
+// is asked to stop by SIGTERM, and Run returns after it has. A second such signal,
+// [Impatience] later or more, kills whatever is left at once. SIGHUP, SIGUSR1 and
+// SIGUSR2 are passed on to the process. The daemon's standard output is the
+// keeper's, and the keeper tells its log what is wrong and nothing else.
+type Front struct {
+	// Argv is the process's; the first word is an absolute path. Required.
+	Argv []string
+	// Status is how it ended, if it did so before anybody had asked for the end.
+	Status *syscall.WaitStatus
+}
+
+// Impatience is how much later a second signal counts as one: a terminal and a
+// wrapper such as npm both pass a Ctrl-C on.
+const Impatience = 250 * time.Millisecond
 
 // Run serves as the keeper of a home until a daemon asks for the end with
 // [Client.Shutdown]. When ctx ends or the process gets SIGTERM, SIGINT or SIGHUP, and
 // does not ignore it, the daemon is asked to stop by SIGTERM and Run returns after it
-// has. It returns ErrRunning if another keeper serves the home.
+// has. It returns ErrRunning if another keeper serves the home. With a [Front] it
+// ends as said there, and may return ErrForced.
 //
 // Run takes over the whole process: every child, those signals, the collector's
 // pace, descriptors inherited by accident. Call it once, from the goroutine of main,

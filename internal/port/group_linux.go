@@ -61,6 +61,9 @@ type lane struct {
 	patience time.Duration
 	again    time.Time // when to try to move it again, patience after the last time
 	farewell farewell
+	holds    int   // how many keep new connections from it: see Hold
+	dropped  int64 // by its socket before the hold
+	gone     bool  // our duplicate is closed
 }
 
 // maxLanes is how many lanes a group has at most.

@@ -72,6 +72,12 @@ func (*Set) Switch(uint64) error { return errLinux }
 // Drained returns true.
 func (*Set) Drained(uint64) bool { return true }
 
+// Hold returns errors.ErrUnsupported.
+func (*Set) Hold(int) (func(), error) { return nil, errLinux }
+
+// Connecting returns false.
+func (*Set) Connecting(int) bool { return false }
+
 // Counters returns nothing.
 func (*Set) Counters() []Counters { return nil }
 

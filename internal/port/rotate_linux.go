@@ -296,6 +296,7 @@ func (s *Set) discard(g *Group, l *lane) {
 func (s *Set) release(g *Group, l *lane) error {
 	s.unwatch(l)
 	g.tally.Dropped += drops(l.fd)
+	l.gone = true
 	return os.NewSyscallError("close", unix.Close(l.fd))
 }
 

@@ -277,6 +277,9 @@ func (s *Set) restoreLane(g *Group, number string, saved Saved) error {
 		l.name = slot
 	}
 	if g.dispatch == nil {
+		if err := reopen(l.fd); err != nil && !errors.Is(err, errFiltered) {
+			return err
+		}
 		return nil
 	}
 	l.gauge.enter(wanted)
