@@ -29,7 +29,7 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel"},
+	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve"},
 
 	"internal/jseval": nil,
 
@@ -41,7 +41,7 @@ var imports = map[string][]string{
 	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},
+	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,8 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 		case !isFlag(head[i]):
 			at = i
 		case values.takesNext(head[i]):
+			i++
+		case mayTakeNext(root, head[i]) && i+1 < len(head) && !isFlag(head[i+1]) && find(root, head[i+1]) == nil:
 			i++
 		}
 	}
@@ -76,15 +79,7 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 // join gives an option whose value is optional the next word, if that is one and
 // not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
 func join(cmd *cobra.Command, values flagSet, words []string) []string {
-	alone := map[string]bool{}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if _, ok := f.Annotations[mayBeAlone]; ok {
-			alone["--"+f.Name] = true
-			if f.Shorthand != "" {
-				alone["-"+f.Shorthand] = true
-			}
-		}
-	})
+	alone := optionalFlags(cmd)
 	if len(alone) == 0 {
 		return words
 	}
@@ -113,6 +108,25 @@ func join(cmd *cobra.Command, values flagSet, words []string) []string {
 	return out
 }
 
+// optionalFlags are the options of a command whose value is optional.
+func optionalFlags(cmd *cobra.Command) map[string]bool {
+	alone := map[string]bool{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Annotations[mayBeAlone]; ok {
+			alone["--"+f.Name] = true
+			if f.Shorthand != "" {
+				alone["-"+f.Shorthand] = true
+			}
+		}
+	})
+	return alone
+}
+
+// mayTakeNext tells whether the option has an optional value in any command.
+func mayTakeNext(root *cobra.Command, word string) bool {
+	return slices.ContainsFunc(root.Commands(), func(cmd *cobra.Command) bool { return optionalFlags(cmd)[word] })
+}
+
 func find(root *cobra.Command, word string) *cobra.Command {
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == word || cmd.HasAlias(word) {
@@ -126,13 +140,14 @@ func find(root *cobra.Command, word string) *cobra.Command {
 func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
 
 // flagSet tells which options of any command take a value: by name, and by
-// letter. A test holds that no two commands disagree.
+// letter. A test holds that no two commands disagree, but for --format, which has a
+// value only behind its command.
 type flagSet map[string]bool
 
 func valueFlags(root *cobra.Command) flagSet {
 	values := flagSet{}
 	add := func(f *pflag.Flag) {
-		takes := f.NoOptDefVal == ""
+		takes := f.NoOptDefVal == "" && f.Name != "format"
 		values["--"+f.Name] = takes
 		if f.Shorthand != "" {
 			values["-"+f.Shorthand] = takes
