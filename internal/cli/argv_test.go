@@ -199,6 +199,7 @@ func TestNoCommandPrintsUsage(t *testing.T) {
 func FuzzNormalise(f *testing.F) {
 	f.Add("-i 4 start a.js -- -x")
 	f.Add("scale api -1 -- 2")
+	f.Add("-l x start app.js --watch src --watch -- --watch y")
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Fields(line)
 		root := newCLI(Options{}).root()
@@ -216,6 +217,11 @@ func FuzzNormalise(f *testing.F) {
 		count := func(words []string) map[string]int {
 			n := map[string]int{}
 			for _, w := range words {
+				option, value, joined := strings.Cut(w, "=") // "--watch src" has become "--watch=src"
+				if joined && mayTakeNext(root, option) {
+					n[option]++
+					w = value
+				}
 				if w != "--" {
 					n[w]++
 				}

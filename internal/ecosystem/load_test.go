@@ -18,7 +18,7 @@ import (
 )
 
 // loaded writes a file into a world and loads it.
-func loaded(t *testing.T, name, text string, change func(*LoadOptions)) (*File, error, world) {
+func loaded(t *testing.T, name, text string, change func(*LoadOptions)) (*File, world, error) {
 	t.Helper()
 	w := newWorld(t, "node", "python3")
 	w.write(t, "server.js", "setInterval(()=>{},1000)\n", 0o644)
@@ -29,7 +29,7 @@ func loaded(t *testing.T, name, text string, change func(*LoadOptions)) (*File, 
 		change(&o)
 	}
 	f, err := Load(t.Context(), o)
-	return f, err, w
+	return f, w, err
 }
 
 // Every format says the same.
@@ -77,7 +77,7 @@ LIST = '[1,{"a":null}]'
 `,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, err, w := loaded(t, name, text, func(o *LoadOptions) { o.EnvName = "production" })
+			f, w, err := loaded(t, name, text, func(o *LoadOptions) { o.EnvName = "production" })
 			if err != nil || len(f.Apps) != 1 {
 				t.Fatal(f, err)
 			}
@@ -101,60 +101,60 @@ LIST = '[1,{"a":null}]'
 // Each field reaches the spec, as JSON shows it.
 func TestFields(t *testing.T) {
 	for in, want := range map[string]string{
-		`"name_prefix": "p", "name": "x"`:                         `"name":"p:x"`,
-		`"namespace": "web"`:                                      `"namespace":"web"`,
-		`"args": ["a b", 1]`:                                      `"args":["a b","1"]`,
-		`"args": "c=\"d e\" f"`:                                   `"args":["c=\"d e\"","f"]`,
-		`"exec_interpreter": "", "interpreter": "python3"`:        `/python3"`,
-		`"node_args": ["--a=b c", "d"]`:                           `"interpreter_args":["--a=b c","d"]`,
-		`"interpreterArgs": "--x --y=1"`:                          `"interpreter_args":["--x","--y=1"]`,
-		`"exec_mode": "cluster_mode"`:                             `"mode":"cluster","instances":1`,
-		`"exec_mode": "fork", "instances": "2"`:                   `"mode":"fork","instances":2`,
-		`"instances": "max"`:                                      `"instances":4`,
-		`"instances": -1`:                                         `"instances":3`,
-		`"balance": "ip-hash", "instances": 2`:                    `"balance":"ip-hash"`,
-		`"instance_var": "N"`:                                     `"instance_var":"N"`,
-		`"increment_var": "PORT"`:                                 `"increment_var":"PORT"`,
-		`"sockets": ["web=127.0.0.1:80"]`:                         `"sockets":["web=127.0.0.1:80"]`,
-		`"port": 3000`:                                            `"PORT":"3000"`,
-		`"port": 3000, "env": {"PORT": "1"}`:                      `"PORT":"1"`,
-		`"env": "A=1 B='c d'"`:                                    `"B":"c d"`,
-		`"filter_env": true, "env": {"A": 1}`:                     `"env":{"A":"1","PWD":`,
-		`"filter_env": ["OM"]`:                                    `"filter_env":["OM"]`,
-		`"env_file": [".env"]`:                                    `/.env"]`,
-		`"autostart": false`:                                      `"no_autostart":true`,
-		`"autorestart": "false"`:                                  `"no_autorestart":true`,
-		`"min_uptime": "5m"`:                                      `"min_uptime":"5m0s"`,
-		`"restart_delay": 200`:                                    `"restart_delay":"200ms"`,
-		`"exp_backoff_restart_delay": 1e2`:                        `"exp_backoff_restart_delay":"100ms"`,
-		`"stop_exit_codes": [0, 3]`:                               `"stop_exit_codes":[0,3]`,
-		`"stopExitCodes": 7`:                                      `"stop_exit_codes":[7]`,
-		`"retry": false`:                                          `"no_retry":true`,
-		`"max_memory_restart": "1G"`:                              `"max_memory_restart":1073741824`,
-		`"cron": "*/5 * * * *"`:                                   `"cron_restart":"*/5 * * * *"`,
-		`"cron_restart": 0`:                                       `"restart"`,
-		`"schedule": "0 3 * * *"`:                                 `"job":"0 3 * * *"`,
-		`"watch": true, "ignore_watch": "a b", "watch_delay": 50`: `"watch":{"ignore":["a","b"],"delay":"50ms"}`,
-		`"watch": true, "ignore_watch": []`:                       `"watch":{}`,
-		`"kill_signal": "term", "kill_timeout": 5000`:             `"kill_signal":"SIGTERM","kill_timeout":"5s"`,
-		`"wait_ready": true, "listen_timeout": "9s"`:              `"wait_ready":true,"listen_timeout":"9s"`,
-		`"shutdown_with_message": true`:                           `"shutdown_with_message":true`,
-		`"health": {"http": "http://x/"}`:                         `"health":{"readiness":{"http":"http://x/","interval":"10s"`,
-		`"health": {"liveness": {"tcp": 80, "retries": 1}}`:       `"liveness":{"tcp":"127.0.0.1:80"`,
-		`"health": {"startup": {"exec": "test -f x"}}`:            `"exec":["test","-f","x"]`,
-		`"out_file": "NULL", "err": "e.log"`:                      `"out_file":"/dev/null","error_file":"`,
-		`"log": true, "name": "my_app"`:                           `"log_file":"/logs/my-app.log"`,
-		`"combine_logs": true`:                                    `"merge_logs":true`,
-		`"log_type": "json"`:                                      `"log_json":true`,
-		`"log_date_format": "HH:mm"`:                              `"time":true,"log_date_format":"HH:mm"`,
-		`"disable_logs": true, "pid": "/x.pid"`:                   `"pid_file":"/x.pid"`,
+		`"name_prefix": "p", "name": "x"`:                              `"name":"p:x"`,
+		`"namespace": "web"`:                                           `"namespace":"web"`,
+		`"args": ["a b", 1]`:                                           `"args":["a b","1"]`,
+		`"args": "c=\"d e\" f"`:                                        `"args":["c=\"d e\"","f"]`,
+		`"exec_interpreter": "", "interpreter": "python3"`:             `/python3"`,
+		`"node_args": ["--a=b c", "d"]`:                                `"interpreter_args":["--a=b c","d"]`,
+		`"interpreterArgs": "--x --y=1"`:                               `"interpreter_args":["--x","--y=1"]`,
+		`"exec_mode": "cluster_mode"`:                                  `"mode":"cluster","instances":1`,
+		`"exec_mode": "fork", "instances": "2"`:                        `"mode":"fork","instances":2`,
+		`"instances": "max"`:                                           `"instances":4`,
+		`"instances": -1`:                                              `"instances":3`,
+		`"balance": "ip-hash", "instances": 2`:                         `"balance":"ip-hash"`,
+		`"instance_var": "N"`:                                          `"instance_var":"N"`,
+		`"increment_var": "PORT"`:                                      `"increment_var":"PORT"`,
+		`"sockets": ["web=127.0.0.1:80"]`:                              `"sockets":["web=127.0.0.1:80"]`,
+		`"port": 3000`:                                                 `"PORT":"3000"`,
+		`"port": 3000, "env": {"PORT": "1"}`:                           `"PORT":"1"`,
+		`"env": "A=1 B='c d'"`:                                         `"B":"c d"`,
+		`"filter_env": true, "env": {"A": 1}`:                          `"env":{"A":"1","PWD":`,
+		`"filter_env": ["OM"]`:                                         `"filter_env":["OM"]`,
+		`"env_file": [".env"]`:                                         `/.env"]`,
+		`"autostart": false`:                                           `"no_autostart":true`,
+		`"autorestart": "false"`:                                       `"no_autorestart":true`,
+		`"min_uptime": "5m"`:                                           `"min_uptime":"5m0s"`,
+		`"restart_delay": 200`:                                         `"restart_delay":"200ms"`,
+		`"exp_backoff_restart_delay": 1e2`:                             `"exp_backoff_restart_delay":"100ms"`,
+		`"stop_exit_codes": [0, 3]`:                                    `"stop_exit_codes":[0,3]`,
+		`"stopExitCodes": 7`:                                           `"stop_exit_codes":[7]`,
+		`"retry": false`:                                               `"no_retry":true`,
+		`"max_memory_restart": "1G"`:                                   `"max_memory_restart":1073741824`,
+		`"cron": "*/5 * * * *"`:                                        `"cron_restart":"*/5 * * * *"`,
+		`"cron_restart": 0`:                                            `"restart"`,
+		`"schedule": "0 3 * * *"`:                                      `"job":"0 3 * * *"`,
+		`"watch": true, "ignore_watch": "a b", "watch_delay": 50`:      `"watch":{"ignore":["a","b"],"delay":"50ms"}`,
+		`"watch": true, "ignore_watch": []`:                            `"watch":{}`,
+		`"kill_signal": "term", "kill_timeout": 5000`:                  `"kill_signal":"SIGTERM","kill_timeout":"5s"`,
+		`"wait_ready": true, "listen_timeout": "9s"`:                   `"wait_ready":true,"listen_timeout":"9s"`,
+		`"shutdown_with_message": true`:                                `"shutdown_with_message":true`,
+		`"health": {"http": "http://x/"}`:                              `"health":{"readiness":{"http":"http://x/","interval":"10s"`,
+		`"health": {"liveness": {"tcp": 80, "retries": 1}}`:            `"liveness":{"tcp":"127.0.0.1:80"`,
+		`"health": {"startup": {"exec": "test -f x"}}`:                 `"exec":["test","-f","x"]`,
+		`"out_file": "NULL", "err": "e.log"`:                           `"out_file":"/dev/null","error_file":"`,
+		`"log": true, "name": "my_app"`:                                `"log_file":"/logs/my-app.log"`,
+		`"combine_logs": true`:                                         `"merge_logs":true`,
+		`"log_type": "json"`:                                           `"log_json":true`,
+		`"log_date_format": "HH:mm"`:                                   `"time":true,"log_date_format":"HH:mm"`,
+		`"disable_logs": true, "pid": "/x.pid"`:                        `"pid_file":"/x.pid"`,
 		`"depends_on": ["db", {"app": "m", "condition": "completed"}]`: `"depends_on":[{"app":"db","condition":"ready"},{"app":"m","condition":"completed"}]`,
 		`"depends_on": {"db": "started"}`:                              `"depends_on":[{"app":"db","condition":"started"}]`,
 		`"limits": {"memory": "512M", "cpu": "50%", "pids": 9}`:        `"limits":{"memory":536870912,"cpu":0.5,"pids":9}`,
 		`"post_update": ["npm ci"]`:                                    `"post_update":["npm ci"]`,
 		`"vizion": false, "pmx": true, "windowsHide": true`:            `"kill_signal":"SIGINT"`,
 	} {
-		f, err, w := func() (*File, error, world) {
+		f, w, err := func() (*File, world, error) {
 			return loaded(t, "apps.json", `{"apps": [{"script": "server.js", `+in+`}]}`, func(o *LoadOptions) {
 				if strings.Contains(in, ".env") {
 					if err := os.WriteFile(filepath.Join(o.Dir, ".env"), []byte("A=1\n"), 0o600); err != nil {
@@ -217,7 +217,7 @@ func TestBadFiles(t *testing.T) {
 		{"package.json", `{"name": "x"}`, "neither apps nor pm2"},
 		{"a.json", `{"apps": [{"script": "server.js", "instances": [1]}, {"script": "x", "args": {}}]}`, "(and 1 more; `pace validate` lists all)"},
 	} {
-		_, err, _ := loaded(t, c.name, c.text, nil)
+		_, _, err := loaded(t, c.name, c.text, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s %.60q: got %v, want %q", c.name, c.text, err, c.want)
 		}
@@ -229,14 +229,14 @@ func TestBillionLaughs(t *testing.T) {
 	for i := 1; i < 12; i++ {
 		text += fmt.Sprintf("a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d,", i-1), 10), ","))
 	}
-	_, err, _ := loaded(t, "bomb.yaml", text, nil)
+	_, _, err := loaded(t, "bomb.yaml", text, nil)
 	if err == nil || !strings.Contains(err.Error(), "holds more than") && !strings.Contains(err.Error(), "alias") {
 		t.Error(err)
 	}
 }
 
 func TestWarningsOfAFile(t *testing.T) {
-	f, err, _ := loaded(t, "a.yaml", "apps:\n  - script: server.js\n    instnces: 2\n    pmx: false\nexta: 1\n", func(o *LoadOptions) { o.EnvName = "prod" })
+	f, _, err := loaded(t, "a.yaml", "apps:\n  - script: server.js\n    instnces: 2\n    pmx: false\nexta: 1\n", func(o *LoadOptions) { o.EnvName = "prod" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestScriptBesideTheFile(t *testing.T) {
 
 func TestOnlyOverrideAndNames(t *testing.T) {
 	text := "apps:\n  - {name: a, script: server.js, append_env_to_name: true}\n  - {name: b, script: gone.js}\n  - {script: app.py}\ndeploy: {prod: {host: h, env: {D: 1}}}\n"
-	f, err, w := loaded(t, "a.yaml", text, func(o *LoadOptions) {
+	f, w, err := loaded(t, "a.yaml", text, func(o *LoadOptions) {
 		o.EnvName, o.Only = "prod", []string{"a-prod"}
 		o.Override.Instances, o.Override.Namespace = "3", "n"
 	})
@@ -283,7 +283,7 @@ func TestOnlyOverrideAndNames(t *testing.T) {
 }
 
 func TestStatic(t *testing.T) {
-	f, err, w := loaded(t, "a.yaml", "static:\n  - {path: ., port: 8123, spa: true, basic_auth: {username: u, password: p}}\n", func(o *LoadOptions) { o.Exe = "/bin/sh" })
+	f, w, err := loaded(t, "a.yaml", "static:\n  - {path: ., port: 8123, spa: true, basic_auth: {username: u, password: p}}\n", func(o *LoadOptions) { o.Exe = "/bin/sh" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestIsFile(t *testing.T) {
 
 // What is written reads as what it was made of.
 func TestFormatReadsBack(t *testing.T) {
-	f, err, w := loaded(t, "a.yaml", `apps:
+	f, w, err := loaded(t, "a.yaml", `apps:
   - {name: a, script: server.js, instances: 2, args: [x, "1"], env: {A: "yes", B: "07"}, max_memory_restart: 5M, watch: [src], ignore_watch: [],
      health: {liveness: {tcp: "1:2", retries: 9}}, limits: {cpu: 0.5}, cron_restart: "0 3 * * *", out_file: "NULL", depends_on: [b], log_keep: 0}
   - {name: b, script: app.py, stop_exit_codes: [1, 2], filter_env: true, min_uptime: 2s}
