@@ -36,6 +36,11 @@ func commandGroups() []commandGroup {
 				c.idCommand(), c.pidCommand(),
 			}
 		}},
+		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
+			}
+		}},
 		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
