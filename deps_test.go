@@ -29,28 +29,34 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve"},
+	"cmd/pace": {
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+	},
 
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/probe", "internal/serve", "internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/serve", "internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},
 	"internal/startup":   nil,
 	"internal/probe":     nil,
+	"internal/pm2":       {"internal/app", "internal/inspect"},
+	"internal/inspect":   nil,
+	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
+	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
-	"internal/logs":       {"internal/app"},
+	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
@@ -69,6 +75,8 @@ var imports = map[string][]string{
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+	"internal/dayjs":         nil,
+	"internal/axm":           {"internal/app"},
 
 	"examples/go": nil,
 }

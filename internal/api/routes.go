@@ -37,8 +37,14 @@ const (
 	OpReset     = "reset"
 	OpFlush     = "flush"
 	OpScale     = "scale"
+	OpSignal    = "signal"
+	OpSend      = "send"
+	OpTrigger   = "trigger"
+	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
+	OpSave      = "save"
+	OpResurrect = "resurrect"
 	OpKill      = "kill"
 	OpUpdate    = "update"
 	OpDoctor    = "doctor"
@@ -59,8 +65,14 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reset", Name: OpReset},
 		{Method: "POST", Path: "/v1/flush", Name: OpFlush},
 		{Method: "POST", Path: "/v1/scale", Name: OpScale},
+		{Method: "POST", Path: "/v1/signal", Name: OpSignal},
+		{Method: "POST", Path: "/v1/send", Name: OpSend},
+		{Method: "POST", Path: "/v1/trigger", Name: OpTrigger},
+		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
+		{Method: "POST", Path: "/v1/save", Name: OpSave},
+		{Method: "POST", Path: "/v1/resurrect", Name: OpResurrect},
 		{Method: "POST", Path: "/v1/kill", Name: OpKill},
 		{Method: "POST", Path: "/v1/update", Name: OpUpdate},
 		{Method: "GET", Path: "/v1/doctor", Name: OpDoctor},

@@ -40,7 +40,10 @@ func (c *cli) done(reply api.ActionReply, err error, tell func([]app.Status)) er
 	if tell == nil || err != nil {
 		tell = c.list
 	}
-	if len(reply.Instances) > 0 {
+	switch {
+	case c.asPM2() && err == nil:
+		err = c.overview()
+	case len(reply.Instances) > 0:
 		tell(reply.Instances)
 	}
 	c.verified(reply.Verified)
@@ -178,7 +181,12 @@ func (c *cli) flushCommand() *cobra.Command {
 		if len(q.Targets) == 0 {
 			q.Targets = []string{"all"}
 		}
-		return c.client.Flush(ctx, q)
+		reply, err := c.client.Flush(ctx, q)
+		if e, ok := errors.AsType[*api.Error](err); ok && e.Code == api.CodeNotFound && c.asPM2() {
+			c.warn(e.Message) // where PM2 says that all went well
+			err = nil
+		}
+		return reply, err
 	}, nil, c.tell("emptied the logs of"))
 	cmd.Args = atLeast(0, "")
 	return cmd

@@ -90,8 +90,9 @@ func (c *cli) applyFile(
 	if len(f.Apps) == 0 {
 		return api.ActionReply{}, fmt.Errorf("%s has no apps", file)
 	}
-	if each != nil {
-		for i := range f.Apps {
+	for i := range f.Apps {
+		f.Apps[i].PM2 = c.forPM2()
+		if each != nil {
 			each(&f.Apps[i])
 		}
 	}

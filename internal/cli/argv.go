@@ -78,8 +78,12 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 
 // join gives an option whose value is optional the next word, if that is one and
 // not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
+// Commands that need no word give it the only one as well: `logs --highlight error`.
 func join(cmd *cobra.Command, values flagSet, words []string) []string {
-	alone := optionalFlags(cmd)
+	alone, greedy := optionalFlags(cmd), false
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		greedy = greedy || len(f.Annotations[mayBeAlone]) > 0
+	})
 	if len(alone) == 0 {
 		return words
 	}
@@ -99,7 +103,7 @@ func join(cmd *cobra.Command, values flagSet, words []string) []string {
 		case values.takesNext(words[i]):
 			i++
 			out = append(out, words[i])
-		case alone[words[i]] && left > 1 && !isFlag(words[i+1]):
+		case alone[words[i]] && (left > 1 || greedy) && !isFlag(words[i+1]):
 			i++
 			left--
 			out[len(out)-1] += "=" + words[i]

@@ -22,14 +22,14 @@ import (
 // Options are the surroundings of one command.
 type Options struct {
 	Args           []string  // without the program's name
-	Stdin          io.Reader // nil means the process's own
+	Stdin          io.Reader // nil: there is nothing to read
 	Stdout, Stderr io.Writer
 	Environ        []string // "KEY=value"
 	Dir            string   // the working directory; "" asks the system when it matters
+	Name           string   // under which it was called: "pm2" answers as PM2 does; "" means pace
 	Home           string   // Paceline's home folder, absolute
 	Exe            string   // absolute path of this program
 	Version        string
-	Name           string // by which the program was called; "" is "pace"
 
 	// Ensure starts keeper and daemon where there are none; it returns when their
 	// socket answers.
@@ -102,9 +102,14 @@ type cli struct {
 	out    *bufio.Writer
 	look   look
 	silent bool
+	// overview lists everything, which PM2 does after each action.
+	overview func() error
 }
 
 func newCLI(o Options) *cli {
+	if o.Name == "" {
+		o.Name = "pace"
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -141,6 +146,7 @@ func (o *Options) getenv(name string) string {
 
 func (c *cli) run(ctx context.Context) error {
 	root := c.root()
+	c.overview = func() error { return c.pm2Table(ctx, nil, listing{}) }
 	args, err := normalise(root, c.Args)
 	if err != nil {
 		return err
@@ -167,7 +173,7 @@ func (c *cli) say(format string, a ...any) {
 
 // errorf writes one line to the error output.
 func (c *cli) errorf(format string, a ...any) {
-	fmt.Fprintln(c.Stderr, "pace: "+oneLine(fmt.Sprintf(format, a...))) //nolint:errcheck // there is nowhere left to say it
+	fmt.Fprintln(c.Stderr, c.Name+": "+oneLine(c.renamed(fmt.Sprintf(format, a...)))) //nolint:errcheck // there is nowhere left to say it
 }
 
 func (c *cli) warn(text string) { c.errorf("warning: %s", text) }

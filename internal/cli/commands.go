@@ -31,7 +31,9 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
+				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
+				c.idCommand(), c.pidCommand(),
 			}
 		}},
 		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
@@ -39,35 +41,35 @@ func commandGroups() []commandGroup {
 				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
 			}
 		}},
+		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
-				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.startupCommand(),
+				c.unstartupCommand(), c.versionCommand(), c.completionCommand(), c.saveCommand(), c.resurrectCommand(),
+				c.cleardumpCommand(), c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(),
+				c.confCommand(), c.reportCommand(),
 			}
 		}},
 	}
 }
 
-// laterCommands are PM2's commands that this version does not have.
+// laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`attach autoinstall backward cleardump conf config create dash dashboard deepUpdate
-		dump env forward get id imonit inspect install install-otel link login logout logrotate
-		module:generate module:install module:uninstall module:update monit monitor multiset open
-		package pid plus prettylist profile:cpu profile:mem publish pull register reloadLogs report
-		resurrect save send sendSignal set slist sysinfos trigger uninstall uninstall-otel unlink
-		unmonitor unset web`)
+	return strings.Fields(`dash dashboard imonit monit slist sysinfos`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container daemon dockerdaemon dist format highlight image-name mini-list node-version
-		sort timestamp`)
+	return strings.Fields(`attach container daemon dockerdaemon dist image-name mini-list node-version sort`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.
 func unknownCommand(root *cobra.Command, word string) error {
 	if slices.Contains(laterCommands(), word) {
 		return fmt.Errorf("%s is a command of PM2's that is not there yet; `pace help` lists those that are", word)
+	}
+	if instead := insteadOf(word); instead != "" {
+		return fmt.Errorf("%s is a command of PM2's that there is not here: %s", word, instead)
 	}
 	if near := nearest(root, word); near != "" {
 		return fmt.Errorf("unknown command %q; did you mean `pace %s`?", word, near)

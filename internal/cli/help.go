@@ -9,11 +9,11 @@ import (
 
 // help prints what a command does, its examples and its options.
 func (c *cli) help(cmd *cobra.Command, _ []string) {
-	c.printf("%s\n\n%s\n  %s\n", cmd.Long, c.heading("Usage:"), usageLine(cmd))
+	c.printf("%s\n\n%s\n  %s\n", c.renamed(cmd.Long), c.heading("Usage:"), c.renamed(usageLine(cmd)))
 	if len(cmd.Aliases) > 0 {
 		c.printf("\n%s\n  %s\n", c.heading("Aliases:"), strings.Join(cmd.Aliases, ", "))
 	}
-	c.printf("\n%s\n%s\n", c.heading("Examples:"), cmd.Example)
+	c.printf("\n%s\n%s\n", c.heading("Examples:"), c.renamed(cmd.Example))
 	if cmd.HasParent() {
 		inherited := cmd.InheritedFlags()
 		c.helpFlags("Options:", cmd.Flags(), func(name string) bool { return inherited.Lookup(name) == nil })
@@ -29,7 +29,7 @@ func (c *cli) help(cmd *cobra.Command, _ []string) {
 		}
 	}
 	c.helpFlags("Options:", cmd.Flags(), func(string) bool { return true })
-	c.printf("\n`pace help COMMAND` tells more about a command.\n")
+	c.printf("\n%s\n", c.renamed("`pace help COMMAND` tells more about a command."))
 }
 
 func (c *cli) heading(text string) string { return c.look.paint(bold, text) }

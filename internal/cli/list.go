@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,29 +16,50 @@ import (
 )
 
 func (c *cli) listCommand() *cobra.Command {
-	return &cobra.Command{
+	var o listing
+	cmd := &cobra.Command{
 		Use:     "list [target...]",
 		Aliases: []string{"ls", "l", "ps", "status"},
 		Short:   "List instances, and what is wrong with them",
 		Long: `list prints a line for each instance, by id. On a terminal it is a table with
 colours, which leaves out columns where there is no room; elsewhere it is aligned
-text with "-" for what there is not, whose last column says what is wrong.`,
+text with "-" for what there is not, whose last column says what is wrong.
+
+Under the name pm2 it is PM2's table, by name.`,
 		Example: `  pace list
   pace list api                   # only that app
+  pace list --sort memory:desc
   pace list | awk '$6 == "errored"'`,
 		ValidArgsFunction: c.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			list, err := c.client.Instances(cmd.Context(), api.InstancesQuery{Targets: args, Brief: true})
-			if err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
-			c.list(list)
-			if len(list) == 0 && c.look.terminal {
-				c.say("no apps; to start one: pace start server.js")
+			if o.watch {
+				return c.redraw(cmd.Context(), func() error { return c.listOnce(cmd.Context(), args, o) })
 			}
-			return nil
+			return c.listOnce(cmd.Context(), args, o)
 		},
 	}
+	o.flags(cmd.Flags())
+	return cmd
+}
+
+// listOnce prints the instances that are meant.
+func (c *cli) listOnce(ctx context.Context, targets []string, o listing) error {
+	if c.asPM2() || o.mini {
+		return c.pm2Table(ctx, targets, o)
+	}
+	list, err := c.client.Instances(ctx, api.InstancesQuery{Targets: targets, Brief: o.sort != "namespace"})
+	if err != nil {
+		return err
+	}
+	o.arrange(list)
+	c.list(list)
+	if len(list) == 0 && c.look.terminal {
+		c.say("no apps; to start one: %s", c.renamed("`pace start server.js`"))
+	}
+	return nil
 }
 
 // list prints a table of instances, and on a terminal below it what is wrong.

@@ -10,13 +10,14 @@ import (
 
 	"paceline/internal/api"
 	"paceline/internal/app"
+	"paceline/internal/pm2"
 )
 
 // sampleApps is an app of two instances, one of which has died, and one that is
 // to be started again.
 func sampleApps(env bool) []api.AppInfo {
 	spec := app.Defaults()
-	spec.Name, spec.Exec, spec.Cwd, spec.Interpreter = "api", "/srv/api/server.js", "/srv/api", "/usr/bin/node"
+	spec.Name, spec.Exec, spec.Cwd, spec.Interpreter = "api", "/srv/api/server.js", "/srv/api", "/opt/node-0/bin/node"
 	spec.Args, spec.InterpreterArgs = []string{"--title", "it's ours"}, []string{"--harmony"}
 	spec.Mode, spec.Instances, spec.Balance, spec.Runtime = app.Cluster, 2, app.RoundRobin, app.RuntimeNode
 	spec.StopExitCodes, spec.WaitReady = []int{0, 130}, true
@@ -86,8 +87,8 @@ func TestJlistHasPM2sShape(t *testing.T) {
 		ids = append(ids, *p.ID)
 		for field := range strings.FieldsSeq(`name namespace status pm_id pm_uptime created_at restart_time
 			unstable_restarts exec_mode pm_exec_path pm_cwd exec_interpreter node_args instances NODE_APP_INSTANCE
-			pm_out_log_path pm_err_log_path pm_pid_path autorestart merge_logs kill_timeout version node_version
-			watch instance_var treekill`) {
+			pm_out_log_path pm_err_log_path pm_pid_path autorestart version node_version
+			watch instance_var treekill vizion pmx automation username unique_id axm_actions axm_monitor`) {
 			if p.Env[field] == nil {
 				t.Errorf("%s: pm2_env.%s is missing", p.Name, field)
 			}
@@ -120,7 +121,11 @@ func TestJlistHasPM2sShape(t *testing.T) {
 	if err := enc.Encode(pretty); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "jlist_env.json", out.String())
+	me, err := json.Marshal(pm2.Me())
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "jlist_env.json", strings.ReplaceAll(out.String(), `"username": `+string(me), `"username": "ME"`))
 	f.set(api.OpApps, nil)
 	f.run("jlist").want(t, 0, "[]\n", "")
 }

@@ -71,6 +71,7 @@ func TestKeyRoundTrip(t *testing.T) {
 
 func TestEnviron(t *testing.T) {
 	node := app.Spec{Name: "api", Mode: app.Cluster, Runtime: app.RuntimeNode, Env: map[string]string{"A": "1", "pm_id": "forged"}}
+	own := app.Spec{Name: "api", Mode: app.Fork, Env: map[string]string{"name": "mine", "pm_id": "5"}, EnvOwn: []string{"pm_id"}}
 	npm := app.Spec{Name: "api", Mode: app.Fork, Wrapper: "npm"}
 	for _, c := range []struct {
 		spec app.Spec
@@ -78,9 +79,10 @@ func TestEnviron(t *testing.T) {
 	}{
 		{node, []string{
 			"A=1", "NODE_APP_INSTANCE=1", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json",
-			"NODE_UNIQUE_ID=9", "PACELINE_APP=api", "pm_id=7",
+			"NODE_UNIQUE_ID=9", "PACELINE_APP=api", "name=api", "pm_id=7",
 		}},
-		{npm, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "pm_id=7"}},
+		{npm, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "name=api", "pm_id=7"}},
+		{own, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "name=mine", "pm_id=5"}},
 	} {
 		l := supervisor.Launch{Ref: supervisor.Ref{ID: 7, Gen: 2}, Spec: &c.spec, Index: 1}
 		got, err := environ(l, given{channel: 3, worker: 9})
@@ -134,7 +136,8 @@ func TestLastLinesSayWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &host{log: slog.New(slog.DiscardHandler)}
-	p := &process{files: files{err: path}, stderrFrom: int64(len(earlier))}
+	spec := app.Defaults()
+	p := &process{Launch: supervisor.Launch{Spec: &spec}, files: files{err: path}, stderrFrom: int64(len(earlier))}
 	want := []string{"/app.js:1", "throw new Error('no treasure')", "Error: no treasure"}
 	if diff := cmp.Diff(want, h.lastLines(p)); diff != "" {
 		t.Errorf("lastLines: -want +got\n%s", diff)

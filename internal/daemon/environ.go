@@ -4,17 +4,20 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"paceline/internal/app"
 	"paceline/internal/dotenv"
+	"paceline/internal/pm2"
 	"paceline/internal/supervisor"
 )
 
 // given is what a process finds among its descriptors, and its number.
 type given struct {
-	channel int      // the descriptor of its Node channel
-	worker  uint64   // its number as a worker of Node's cluster module
-	sockets []string // from descriptor 3 on: SD_LISTEN_FDS_START, see sd_listen_fds(3)
+	channel int               // the descriptor of its Node channel
+	worker  uint64            // its number as a worker of Node's cluster module
+	sockets []string          // from descriptor 3 on: SD_LISTEN_FDS_START, see sd_listen_fds(3)
+	pm2     map[string]string // what PM2 gives to its processes; see pm2Vars
 }
 
 // hasChannel reports whether the app's processes get a Node IPC channel: node
@@ -49,23 +52,47 @@ func variables(s *app.Spec) (map[string]string, error) {
 	return env, nil
 }
 
+// pm2Vars is what PM2 gives to its processes, for an app that its user started by
+// that name.
+func (h *host) pm2Vars(l supervisor.Launch) map[string]string {
+	if !l.Spec.PM2 {
+		return nil
+	}
+	f := filesOf(h.home, l.Spec, l.ID)
+	return pm2.Environ(pm2.Instance{
+		Spec: l.Spec, PIDFile: f.pid, User: pm2.Me(), Interpreter: pm2.Interpreter(l.Spec),
+		Status: &app.Status{
+			ID: l.ID, Index: l.Index, Restarts: l.Restarts, Unstable: l.Unstable, CreatedAt: l.Created,
+			OutFile: f.out, ErrFile: f.err, LogFile: f.both,
+		},
+	}, h.home, time.Now())
+}
+
 // environ is the environment of one process: the app's own, and what tells the
-// process which instance it is and what it is given.
+// process which instance it is and what it is given. The app's own goes before
+// what PM2 gives, and before the name; what was set for this app goes before all
+// but what the process needs to speak with us.
 func environ(l supervisor.Launch, g given) ([]string, error) {
 	s := l.Spec
-	env, err := variables(s)
+	env := map[string]string{"name": s.Name}
+	maps.Copy(env, g.pm2)
+	own, err := variables(s)
 	if err != nil {
 		return nil, err
 	}
+	maps.Copy(env, own)
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {
 		instanceVar = "NODE_APP_INSTANCE"
 	}
-	env[instanceVar] = strconv.Itoa(l.Index)
+	for name, value := range map[string]int{instanceVar: l.Index, "pm_id": l.ID} {
+		if !slices.Contains(s.EnvOwn, name) { // what is inherited is of another process
+			env[name] = strconv.Itoa(value)
+		}
+	}
 	if first, err := strconv.Atoi(env[s.IncrementVar]); err == nil {
 		env[s.IncrementVar] = strconv.Itoa(first + l.Index)
 	}
-	env["pm_id"] = strconv.Itoa(l.ID)
 	env["PACELINE_APP"] = s.Name
 	if hasChannel(s) {
 		env["NODE_CHANNEL_FD"] = strconv.Itoa(g.channel)

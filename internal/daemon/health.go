@@ -13,7 +13,7 @@ func (h *host) checkHealth(p *process) {
 	if p.Spec.Health == nil {
 		return
 	}
-	env, err := environ(p.Launch, given{})
+	env, err := environ(p.Launch, given{pm2: h.pm2Vars(p.Launch)})
 	if err != nil {
 		h.log.Warn("check health", "process", p.key, "error", err)
 		return

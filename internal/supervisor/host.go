@@ -56,6 +56,8 @@ type Launch struct {
 	Spec     *app.Spec // not to be changed
 	Index    int       // slot within the app
 	Restarts int       // how often the instance has been restarted
+	Unstable int       // fast failures in a row
+	Created  time.Time // when the instance was
 	// Trial says that it is to succeed a process that still serves: it may listen,
 	// but gets no connections before Promote.
 	Trial bool

@@ -302,7 +302,10 @@ func (in *instance) perform(a action) {
 // it happens elsewhere and its outcome comes back as a message.
 func (in *instance) launch() {
 	gen := in.life.gen
-	l := Launch{Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts, Trial: in.m.trial}
+	l := Launch{
+		Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts, Unstable: in.m.unstable,
+		Created: in.created, Trial: in.m.trial,
+	}
 	in.s.wg.Go(func() {
 		select {
 		case in.slot.group.launches <- struct{}{}:

@@ -201,6 +201,7 @@ func (r *restoration) adopt(in *instance, old record) {
 	in.m.phase = spawning
 	pid, at, err := r.reg.host.Adopt(Launch{
 		Ref: in.ref(), Spec: in.spec, Index: in.slot.index, Restarts: in.m.restarts,
+		Unstable: in.m.unstable, Created: in.created,
 	}, in.sink(gen))
 	if err != nil {
 		in.box.put(about{gen, startFailed{exit: &app.Exit{Code: -1, Error: "ended unseen", At: time.Now()}}})
