@@ -32,7 +32,7 @@ func commandGroups() []commandGroup {
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
-				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
+				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
 				c.idCommand(), c.pidCommand(),
 			}
 		}},
