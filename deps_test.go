@@ -29,13 +29,15 @@ const module = "paceline/"
 // go down, never sideways. A package that is missing here fails the test: decide
 // where it stands before adding it.
 var imports = map[string][]string{
-	"cmd/pace": {"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve"},
+	"cmd/pace": {
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+	},
 
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
-		"internal/settings", "internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},
@@ -46,16 +48,16 @@ var imports = map[string][]string{
 	"internal/hostinfo":  nil,
 	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dotenv", "internal/jseval", "internal/schedule"},
+	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
 		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
-	"internal/logs":       {"internal/app"},
+	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/state":      {"internal/app"},
@@ -74,6 +76,8 @@ var imports = map[string][]string{
 	"internal/cgroup":        {"internal/kernel"},
 	"internal/kernel":        nil,
 	"internal/app":           nil,
+	"internal/dayjs":         nil,
+	"internal/axm":           {"internal/app"},
 
 	"examples/go": nil,
 }

@@ -141,8 +141,9 @@ func runServe(args []string) error {
 // runCLI is what a user calls. In front of a keeper in the foreground it is told of
 // hang-ups.
 func runCLI(argv []string, hangups <-chan os.Signal) int {
+	name := called(argv)
 	home, exe, err := self()
-	if own := os.Getenv("PM2_HOME"); argv[0] == "pm2" && own != "" && exe != "" { // `ln -s pace pm2`
+	if own := os.Getenv("PM2_HOME"); name == pm2Name && own != "" && (err == nil || errors.Is(err, errNoHome)) {
 		home, err = filepath.Abs(own)
 	}
 	ensure := keeper.Ensure
@@ -158,8 +159,8 @@ func runCLI(argv []string, hangups <-chan os.Signal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := cli.Options{
-		Args: argv[1:], Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
-		Home: home, Exe: exe, Version: version, Name: argv[0],
+		Args: argv[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Environ: os.Environ(),
+		Home: home, Exe: exe, Version: version, Name: name,
 		Ensure: ensure, Ended: keeper.Ended, Doctor: daemon.Doctor, CPUs: kernel.CPUs, Terminal: terminal,
 		Foreground: func(private bool) error { return foreground(argv[0], exe, argv[1:], private) },
 	}
@@ -167,6 +168,19 @@ func runCLI(argv []string, hangups <-chan os.Signal) int {
 		o.Front, o.Ensure, o.Foreground = hangups, nil, nil
 	}
 	return cli.Run(ctx, o)
+}
+
+// pm2Name is the name under which the command line answers as PM2 does:
+// `ln -s pace pm2`.
+const pm2Name = "pm2"
+
+// called returns the name under which the program was called, if it is one that
+// makes a difference.
+func called(argv []string) string {
+	if name := filepath.Base(argv[0]); strings.HasPrefix(name, pm2Name) {
+		return name
+	}
+	return "pace"
 }
 
 // terminal reports whether w is a terminal, and how wide it is.

@@ -12,6 +12,7 @@ type AppInfo struct {
 	EnvNames  []string     `json:"env_names,omitempty"` // the names of the variables in Spec.Env, sorted
 	PIDFiles  []string     `json:"pid_files,omitempty"` // in the order of Instances
 	Instances []app.Status `json:"instances"`           // by id
+	AXM       []app.AXM    `json:"axm,omitempty"`       // in the order of Instances; empty if none has reported anything
 }
 
 // StartRequest asks for new apps.
@@ -117,6 +118,7 @@ type AppsQuery struct {
 func Brief(s app.Status) app.Status {
 	s.Namespace, s.Mechanism, s.Notes, s.Gen = "", "", nil, 0
 	s.OutFile, s.ErrFile, s.LogFile = "", "", ""
+	s.Metrics, s.Actions = nil, nil
 	s.CreatedAt = time.Time{}
 	s.StartedAt = s.StartedAt.Truncate(time.Millisecond)
 	if s.LastExit != nil {

@@ -114,13 +114,17 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpReset:     func() error { _, err := c.Reset(ctx, targets); return err },
 		OpFlush:     func() error { _, err := c.Flush(ctx, targets); return err },
 		OpScale:     func() error { _, err := c.Scale(ctx, ScaleRequest{}); return err },
+		OpSignal:    func() error { _, err := c.Signal(ctx, SignalRequest{}); return err },
+		OpSend:      func() error { _, err := c.Send(ctx, SendRequest{}); return err },
+		OpTrigger:   func() error { _, err := c.Trigger(ctx, TriggerRequest{}); return err },
+		OpReopen:    func() error { _, err := c.Reopen(ctx); return err },
 		OpLogs: func() error {
 			return c.Logs(ctx, LogsQuery{Lines: 3, Stream: Err, Follow: true}, Handler[LogLine]{Value: func(LogLine) error { return nil }})
 		},
 		OpEvents:    func() error { return c.Events(ctx, Handler[app.Event]{Value: func(app.Event) error { return nil }}) },
 		OpSave:      func() error { _, err := c.Save(ctx, SaveRequest{Force: true}); return err },
 		OpResurrect: func() error { _, err := c.Resurrect(ctx, ResurrectRequest{}); return err },
-		OpKill:      func() error { _, err := c.Kill(ctx); return err },
+		OpKill:      func() error { _, err := c.Kill(ctx, KillRequest{}); return err },
 		OpUpdate:    func() error { _, err := c.Update(ctx, UpdateRequest{}); return err },
 		OpDoctor:    func() error { _, err := c.Doctor(ctx); return err },
 	} {
@@ -230,7 +234,7 @@ func TestEnsureStartsADaemon(t *testing.T) {
 	}
 	failing := errors.New("home is not yours")
 	c = New(Options{Home: shortDir(t), Ensure: func(context.Context) error { return failing }})
-	if _, err := c.Kill(t.Context()); !errors.Is(err, failing) || errors.Is(err, ErrLost) {
+	if _, err := c.Kill(t.Context(), KillRequest{}); !errors.Is(err, failing) || errors.Is(err, ErrLost) {
 		t.Errorf("got %v, want what Ensure said", err)
 	}
 }
@@ -380,6 +384,7 @@ func TestBriefKeepsWhatAListShows(t *testing.T) {
 	now := time.Now()
 	full := app.Status{
 		ID: 1, Name: "api", Namespace: "web", State: app.Online, StartedAt: now, OutFile: "/x", CreatedAt: now,
+		Metrics: []app.Metric{{Name: "users", Value: "3"}}, Actions: []string{"drop"},
 		LastExit: &app.Exit{Code: 1, At: now, Stderr: []string{"x"}}, Reason: "r", Ready: true,
 	}
 	brief := Brief(full)

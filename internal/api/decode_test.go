@@ -208,6 +208,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(body(f, StartRequest{Specs: []app.Spec{validSpec("api")}})))
 	f.Add([]byte(`{"targets":["all"],"parallel":2}`))
 	f.Add([]byte(`{"app":"api","instances":"+2"}`))
+	f.Add([]byte(`{"targets":["all"],"signal":"usr2","data":"YQo=","action":"x","params":"p","timeout_ms":5}`))
 	f.Add([]byte(`{"binary":"/usr/bin/pace"}`))
 	f.Add([]byte(`{"specs":[{"kill_timeout":"1e400s"}]}`))
 	f.Add([]byte("{\"targets\":[\"\\ud800\"]}"))
@@ -226,6 +227,15 @@ func FuzzDecode(f *testing.F) {
 			if n, err := q.Count(2, 2); err == nil && (n < 1 || n > app.MaxInstances || n == 2) {
 				t.Errorf("%q makes %d of 2", q.Instances, n)
 			}
+		}
+		if q, err := DecodeSignal(bytes.NewReader(b)); stands(t, q, err, DecodeSignal) && q.Signal == "" {
+			t.Error("a request without a signal came through")
+		}
+		if q, err := DecodeSend(bytes.NewReader(b)); stands(t, q, err, DecodeSend) && len(q.Data) == 0 {
+			t.Error("a request without data came through")
+		}
+		if q, err := DecodeTrigger(bytes.NewReader(b)); stands(t, q, err, DecodeTrigger) && q.Timeout() <= 0 {
+			t.Errorf("a request that waits for %v came through", q.Timeout())
 		}
 		q, err := DecodeUpdate(bytes.NewReader(b))
 		stands(t, q, err, DecodeUpdate)

@@ -85,13 +85,17 @@ func exchanges() map[string]exchange {
 		OpReset:     targets,
 		OpFlush:     targets,
 		OpScale:     {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
+		OpSignal:    {request: reflect.TypeFor[SignalRequest](), response: targets.response},
+		OpSend:      {request: reflect.TypeFor[SendRequest](), response: targets.response},
+		OpTrigger:   {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
+		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
 		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
-		OpSave:      {request: reflect.TypeFor[SaveRequest](), response: reflect.TypeFor[SaveReply]()},
-		OpResurrect: {request: reflect.TypeFor[ResurrectRequest](), response: reflect.TypeFor[ActionReply]()},
-		OpKill:      {response: reflect.TypeFor[KillReply]()},
+		OpKill:      {request: reflect.TypeFor[KillRequest](), response: reflect.TypeFor[KillReply]()},
 		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
 		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
+		OpSave:      {request: reflect.TypeFor[SaveRequest](), response: reflect.TypeFor[SaveReply]()},
+		OpResurrect: {request: reflect.TypeFor[ResurrectRequest](), response: reflect.TypeFor[ActionReply]()},
 	}
 }
 
@@ -182,6 +186,11 @@ func (d document) check(t *testing.T, at string, s *schema, typ reflect.Type) {
 	case reflect.TypeFor[app.Duration]():
 		if types, ok := s.Type.([]any); !ok || len(types) != 2 {
 			t.Errorf("%s: type %v, want string or number", at, s.Type)
+		}
+		return
+	case reflect.TypeFor[json.RawMessage]():
+		if s.Type != nil || s.Description == "" {
+			t.Errorf("%s: type %v, want none, as it may be any, and a description", at, s.Type)
 		}
 		return
 	case reflect.TypeFor[[]byte]():

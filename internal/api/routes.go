@@ -37,6 +37,10 @@ const (
 	OpReset     = "reset"
 	OpFlush     = "flush"
 	OpScale     = "scale"
+	OpSignal    = "signal"
+	OpSend      = "send"
+	OpTrigger   = "trigger"
+	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
 	OpSave      = "save"
@@ -61,6 +65,10 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reset", Name: OpReset},
 		{Method: "POST", Path: "/v1/flush", Name: OpFlush},
 		{Method: "POST", Path: "/v1/scale", Name: OpScale},
+		{Method: "POST", Path: "/v1/signal", Name: OpSignal},
+		{Method: "POST", Path: "/v1/send", Name: OpSend},
+		{Method: "POST", Path: "/v1/trigger", Name: OpTrigger},
+		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
 		{Method: "POST", Path: "/v1/save", Name: OpSave},

@@ -57,6 +57,9 @@ type Status struct {
 	CPU         float64 `json:"cpu"`                    // per cent of one core, over the last seconds
 	MemoryBytes uint64  `json:"memory_bytes,omitempty"` // resident memory of the process
 
+	Metrics []Metric `json:"metrics,omitempty"` // what the process reports of itself, in its order
+	Actions []string `json:"actions,omitempty"` // what `pace trigger` can call in it, in its order
+
 	OutFile string `json:"out_file,omitempty"`
 	ErrFile string `json:"error_file,omitempty"`
 	LogFile string `json:"log_file,omitempty"`

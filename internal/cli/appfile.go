@@ -90,8 +90,9 @@ func (c *cli) applyFile(
 	if len(f.Apps) == 0 {
 		return api.ActionReply{}, fmt.Errorf("%s has no apps", file)
 	}
-	if each != nil {
-		for i := range f.Apps {
+	for i := range f.Apps {
+		f.Apps[i].PM2 = c.forPM2()
+		if each != nil {
 			each(&f.Apps[i])
 		}
 	}
@@ -104,9 +105,6 @@ func (c *cli) apply(ctx context.Context, q api.ApplyRequest) (api.ActionReply, e
 	var progress func(string)
 	if _, terminal := c.Terminal(c.Stderr); terminal && !c.silent && q.Action == api.ApplyReload {
 		progress = c.step
-	}
-	for i := range q.Specs {
-		q.Specs[i].PM2 = q.Specs[i].PM2 || c.asPM2()
 	}
 	reply, err := c.client.Apply(ctx, q, progress)
 	c.tellChanges(reply.Changes)

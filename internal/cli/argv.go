@@ -75,10 +75,12 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 
 // join gives an option whose value is optional the next word, if that is one and
 // not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
+// Commands that need no word give it the only one as well: `logs --highlight error`.
 func join(cmd *cobra.Command, values flagSet, words []string) []string {
-	alone := map[string]bool{}
+	alone, greedy := map[string]bool{}, false
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if _, ok := f.Annotations[mayBeAlone]; ok {
+		if how, ok := f.Annotations[mayBeAlone]; ok {
+			greedy = greedy || len(how) > 0
 			alone["--"+f.Name] = true
 			if f.Shorthand != "" {
 				alone["-"+f.Shorthand] = true
@@ -104,7 +106,7 @@ func join(cmd *cobra.Command, values flagSet, words []string) []string {
 		case values.takesNext(words[i]):
 			i++
 			out = append(out, words[i])
-		case alone[words[i]] && left > 1 && !isFlag(words[i+1]):
+		case alone[words[i]] && (left > 1 || greedy) && !isFlag(words[i+1]):
 			i++
 			left--
 			out[len(out)-1] += "=" + words[i]

@@ -31,16 +31,18 @@ func commandGroups() []commandGroup {
 		}},
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.prettylistCommand(), c.showCommand(), c.envCommand(), c.idCommand(), c.pidCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(), c.waitCommand(),
+				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
+				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
+				c.idCommand(), c.pidCommand(),
 			}
 		}},
+		{"talk", "Talk to running apps:", (*cli).talkCommands},
 		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
-				c.saveCommand(), c.resurrectCommand(), c.cleardumpCommand(),
-				c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(), c.confCommand(), c.slistCommand(),
-				c.reportCommand(),
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(),
-				c.startupCommand(), c.unstartupCommand(), c.versionCommand(), c.completionCommand(),
+				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.startupCommand(),
+				c.unstartupCommand(), c.versionCommand(), c.completionCommand(), c.saveCommand(), c.resurrectCommand(),
+				c.cleardumpCommand(), c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(),
+				c.confCommand(), c.slistCommand(), c.reportCommand(),
 			}
 		}},
 	}
@@ -48,13 +50,12 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`attach dash dashboard ecosystem imonit init monit reloadLogs send sendSignal trigger`)
+	return strings.Fields(`dash dashboard ecosystem imonit init monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
-	return strings.Fields(`attach container daemon dockerdaemon dist format highlight image-name mini-list node-version
-		sort timestamp`)
+	return strings.Fields(`attach container daemon dockerdaemon dist image-name mini-list node-version sort`)
 }
 
 // unknownCommand says what is wrong with a first word that is no command.

@@ -141,7 +141,7 @@ func TestCompletion(t *testing.T) {
 		"__complete completion b":   "bash\nzsh\nfish\n:4\n",
 		"__complete wait api r":     "online\nready\nstopped\nerrored\n:4\n",
 		"__complete start --wait-r": "--wait-ready\tNode: ready only at process.send('ready')\n:4\n",
-		"__complete rel":            "reload\tReplace instances without a failed request\n:4\n",
+		"__complete rel":            "reload\tReplace instances without a failed request\nreloadLogs\tMake log files anew that were moved away\n:4\n",
 	} {
 		words := strings.Split(args, " ")
 		r := f.run(words...)

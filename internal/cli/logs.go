@@ -2,16 +2,17 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"paceline/internal/api"
+	"paceline/internal/dayjs"
 )
 
 func (c *cli) logsCommand() *cobra.Command {
@@ -22,12 +23,14 @@ func (c *cli) logsCommand() *cobra.Command {
 		Short:   "Print and follow the output of apps",
 		Long: `logs prints the last lines that instances wrote, of all if no target is given, and
 follows them until Ctrl-C. Each line begins with the instance's id and name. It
-goes on when the daemon is replaced. An unknown target is an error; PM2 waits for
-it instead.`,
+goes on when the daemon is replaced. Names come before --timestamp and --highlight,
+which take the next word as their value. The time is known of new lines only.
+An unknown target is an error; PM2 waits for it instead.`,
 		Example: `  pace logs
   pace logs api --lines 100 --err
   pace logs api --nostream --raw | grep ERROR
-  pace logs --json | jq .message`,
+  pace logs --json | jq .message
+  pace logs web --timestamp HH:mm:ss --highlight ERROR`,
 		ValidArgsFunction: c.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			l.query.Targets = args
@@ -40,21 +43,36 @@ it instead.`,
 	f.BoolVar(&l.onlyErr, "err", false, "only the standard error")
 	f.BoolVar(&l.raw, "raw", false, "the lines as they are, without id and name; standard error goes to standard error")
 	f.BoolVar(&l.json, "json", false, "each line as a JSON object: message, timestamp, type, process_id, app_name")
+	f.BoolVar(&l.pairs, "format", false, "each line as timestamp=… app=… id=… type=out|error message=…")
+	f.StringVar(&l.timestamp, "timestamp", "", "the time before each new line, in a `format` of day.js (default "+logStamp+")")
+	f.StringVar(&l.highlight, "highlight", "", "mark a `word` in the lines, on a terminal (default: none)")
 	f.BoolVar(&l.noStream, "nostream", false, "end after the old lines")
+	f.Lookup("timestamp").NoOptDefVal = logStamp
+	f.Lookup("highlight").NoOptDefVal = " "
+	for _, name := range []string{"timestamp", "highlight"} {
+		f.Lookup(name).Annotations = map[string][]string{mayBeAlone: {"greedy"}}
+	}
 	cmd.MarkFlagsMutuallyExclusive("out", "err")
-	cmd.MarkFlagsMutuallyExclusive("raw", "json")
+	cmd.MarkFlagsMutuallyExclusive("raw", "json", "format")
 	return cmd
 }
 
 // logs is one execution of the command.
 type logs struct {
 	*cli
-	query               api.LogsQuery
-	onlyOut, onlyErr    bool
-	raw, json, noStream bool
-	width               int // of the widest prefix so far
-	prefixes            map[int]string
-	colours             map[string]string // by name
+	query            api.LogsQuery
+	onlyOut, onlyErr bool
+	raw, json, pairs bool
+	noStream         bool
+	timestamp        string // day.js; "" for none
+	highlight        string
+	lineStamp        dayjs.Format // of timestamp
+	pairStamp        dayjs.Format // of pairs
+	zone             *time.Location
+	started          func() // called when the daemon has begun to send; may be nil
+	width            int    // of the widest prefix so far
+	prefixes         map[int]string
+	colours          map[string]string // by name
 }
 
 func (l *logs) run(ctx context.Context) error {
@@ -68,6 +86,10 @@ func (l *logs) run(ctx context.Context) error {
 		l.query.Stream = api.Err
 	}
 	l.query.Follow = !l.noStream
+	l.highlight = strings.TrimSpace(l.highlight) // without a word nothing is marked
+	if err := l.readForms(); err != nil {
+		return err
+	}
 	if err := l.measure(ctx); err != nil {
 		return err
 	}
@@ -101,6 +123,9 @@ func (l *logs) follow(ctx context.Context) error {
 	begun := func() {
 		if gap {
 			l.errorf("the daemon was replaced; lines written meanwhile are in the log files")
+		}
+		if l.started != nil {
+			l.started()
 		}
 	}
 	for {
@@ -145,6 +170,9 @@ func (l *logs) print(line api.LogLine) error {
 		}
 		l.errorf("%s", line.Text())
 		return nil
+	case l.pairs:
+		l.printPairs(line)
+		return nil
 	case l.raw:
 		end := "\n"
 		if line.More {
@@ -163,7 +191,7 @@ func (l *logs) print(line api.LogLine) error {
 	if line.Stream == api.Err {
 		bar = l.look.paint(red, bar)
 	}
-	l.printf("%s %s %s\n", l.prefix(line), bar, line.Text())
+	l.printf("%s%s %s %s\n", l.stamp(line), l.prefix(line), bar, l.marked(line.Text()))
 	return nil
 }
 
@@ -177,22 +205,4 @@ func (l *logs) prefix(line api.LogLine) string {
 		l.prefixes[line.ID] = p
 	}
 	return p
-}
-
-// pm2LogLine is what PM2's logs --json prints.
-type pm2LogLine struct {
-	Message   string    `json:"message"`
-	Timestamp time.Time `json:"timestamp,omitzero"`
-	Type      string    `json:"type"` // "out", "err"; "notice" is ours
-	ID        int       `json:"process_id"`
-	Name      string    `json:"app_name"`
-}
-
-func (l *logs) printJSON(line api.LogLine) error {
-	b, err := json.Marshal(pm2LogLine{line.Text(), line.At, string(line.Stream), line.ID, line.Name})
-	if err != nil {
-		return fmt.Errorf("encode line: %w", err)
-	}
-	l.printf("%s\n", b)
-	return nil
 }

@@ -17,7 +17,7 @@ const nothingOnline = 2
 
 func (c *cli) runtimeCommand() *cobra.Command {
 	s := c.newStarting()
-	var r runtime
+	var r running
 	cmd := &cobra.Command{
 		Use:   "runtime target... [-- args...]",
 		Short: "Run apps in the foreground, as the first process of a container",
@@ -60,12 +60,12 @@ status 2 when nothing is online any more.`,
 			if err != nil {
 				return err
 			}
-			return c.foreground(!c.asRuntime(), func() error {
+			return c.foreground(!c.asPM2Runtime(), func() error {
 				r.front = front{
 					starting: s,
 					print:    form, noFiles: true, autoExit: !r.noAutoExit,
 				}
-				if status := nothingOnline; c.asRuntime() {
+				if status := nothingOnline; c.asPM2Runtime() {
 					r.status = &status
 				}
 				return r.run(cmd.Context(), args)
@@ -83,15 +83,17 @@ status 2 when nothing is online any more.`,
 	fileFlags(f, &s.files)
 	mustComplete(cmd, "balance", texts(app.Balances()))
 	mustComplete(cmd, "instances", []string{"max"})
-	cmd.FParseErrWhitelist.UnknownFlags = c.asRuntime()
+	cmd.FParseErrWhitelist.UnknownFlags = c.asPM2Runtime()
 	return cmd
 }
 
-// asRuntime tells whether PM2's behaviour is wanted where ours is another.
-func (c *cli) asRuntime() bool { return slices.Contains([]string{"pm2-runtime", "pm2-docker"}, c.Name) }
+// asPM2Runtime tells whether PM2's behaviour is wanted where ours is another.
+func (c *cli) asPM2Runtime() bool {
+	return slices.Contains([]string{"pm2-runtime", "pm2-docker"}, c.Name)
+}
 
-// runtime is one execution of the command.
-type runtime struct {
+// running is one execution of the command.
+type running struct {
 	front
 	raw, json, format, formatted bool
 	noAutoExit                   bool
@@ -99,7 +101,7 @@ type runtime struct {
 }
 
 // form is how the output is printed.
-func (r *runtime) form() (app.Print, error) {
+func (r *running) form() (app.Print, error) {
 	form, chosen := app.PrintRaw, 0
 	for _, f := range []struct {
 		wanted bool
@@ -120,7 +122,7 @@ func (r *runtime) form() (app.Print, error) {
 	return form, nil
 }
 
-func (r *runtime) run(ctx context.Context, targets []string) error {
+func (r *running) run(ctx context.Context, targets []string) error {
 	select {
 	case <-ctx.Done():
 		return nil

@@ -144,7 +144,27 @@ func appFields(s *app.Spec) [][2]string {
 		ready = "at its 'ready' message, " + ready
 	}
 	add("ready", ready)
+	add("log form", logForm(s))
 	return f
+}
+
+// logForm says how the lines of an app are written, if not as they come.
+func logForm(s *app.Spec) string {
+	date := s.LogDateFormat
+	if date == "" && s.LogTime {
+		date = "YYYY-MM-DDTHH:mm:ss"
+	}
+	switch {
+	case s.DisableLogs:
+		return "nothing is stored"
+	case s.LogJSON && date != "":
+		return "JSON, with times as " + date
+	case s.LogJSON:
+		return "JSON"
+	case date != "":
+		return "times as " + date
+	}
+	return ""
 }
 
 // instanceFields lists how an instance fares.
@@ -195,6 +215,14 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 	if !s.CreatedAt.IsZero() {
 		add("created", clock(s.CreatedAt, now))
 	}
+	for i, m := range s.Metrics {
+		name := "metrics"
+		if i > 0 {
+			name = ""
+		}
+		f = append(f, [2]string{name, oneLine(strings.TrimSpace(m.Name + ": " + m.Value + " " + m.Unit))})
+	}
+	add("actions", oneLine(strings.Join(s.Actions, ", ")))
 	add("out log", s.OutFile)
 	add("error log", s.ErrFile)
 	add("combined log", s.LogFile)

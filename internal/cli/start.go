@@ -162,7 +162,7 @@ func (s *starting) one(ctx context.Context, target string) error {
 		return err
 	}
 	s.reply.Warnings = append(s.reply.Warnings, warnings...)
-	spec.PM2 = s.asPM2()
+	spec.PM2 = s.forPM2()
 	if s.each != nil {
 		s.each(&spec)
 	}

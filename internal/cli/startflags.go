@@ -132,7 +132,7 @@ func idleFlagNames() []string {
 }
 
 // mayBeAlone marks options whose value is optional; normalise gives them the next
-// word if it is one.
+// word if it is one. With the value "greedy" also if there is no other word.
 const mayBeAlone = "may be alone"
 
 func optional(f *pflag.FlagSet, name string) {

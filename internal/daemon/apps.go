@@ -96,6 +96,9 @@ func (d *daemon) apps(r *http.Request) (any, error) {
 		infos[i].Instances = append(infos[i].Instances, s)
 		infos[i].PIDFiles = append(infos[i].PIDFiles, filesOf(d.Home, specs[s.Name], s.ID).pid)
 	}
+	for i := range infos {
+		infos[i].AXM = d.host.reportsOf(infos[i].Instances)
+	}
 	return infos, nil
 }
 

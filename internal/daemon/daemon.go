@@ -52,6 +52,7 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
 	saving     sync.Mutex      // guards the files of saved apps
+	remembered []byte          // the state file is to be this in the end; nil: as it is then
 	left       chan struct{}   // a request asks the daemon to end
 	ending     context.Context // ends when the daemon does
 }
@@ -112,6 +113,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
 	server, served, err := d.serve(&parts)
@@ -145,6 +147,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = errors.Join(err, server.Close())
 	}
 	d.supervisor.Close()
+	if d.remembered != nil {
+		err = errors.Join(err, state.WriteFile(d.statePath(), d.remembered))
+	}
 	if bereft {
 		d.host.endAll()
 	}

@@ -136,7 +136,8 @@ func TestLastLinesSayWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := &host{log: slog.New(slog.DiscardHandler)}
-	p := &process{files: files{err: path}, stderrFrom: int64(len(earlier))}
+	spec := app.Defaults()
+	p := &process{Launch: supervisor.Launch{Spec: &spec}, files: files{err: path}, stderrFrom: int64(len(earlier))}
 	want := []string{"/app.js:1", "throw new Error('no treasure')", "Error: no treasure"}
 	if diff := cmp.Diff(want, h.lastLines(p)); diff != "" {
 		t.Errorf("lastLines: -want +got\n%s", diff)

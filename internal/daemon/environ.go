@@ -31,22 +31,6 @@ func hasChannel(s *app.Spec) bool {
 // cluster module with Paceline as their primary.
 func isClusterNode(s *app.Spec) bool { return s.NodeWorkers() }
 
-// pm2Vars is what PM2 gives to its processes, for an app that its user started by
-// that name.
-func (h *host) pm2Vars(l supervisor.Launch) map[string]string {
-	if !l.Spec.PM2 {
-		return nil
-	}
-	f := filesOf(h.home, l.Spec, l.ID)
-	return pm2.Environ(pm2.Instance{
-		Spec: l.Spec, PIDFile: f.pid, User: pm2.Me(), Interpreter: pm2.Interpreter(l.Spec),
-		Status: &app.Status{
-			ID: l.ID, Index: l.Index, Restarts: l.Restarts, Unstable: l.Unstable, CreatedAt: l.Created,
-			OutFile: f.out, ErrFile: f.err, LogFile: f.both,
-		},
-	}, h.home, time.Now())
-}
-
 // variables are those that the app is configured with: what its .env files say is
 // read now, and kept nowhere.
 func variables(s *app.Spec) (map[string]string, error) {
@@ -68,18 +52,34 @@ func variables(s *app.Spec) (map[string]string, error) {
 	return env, nil
 }
 
+// pm2Vars is what PM2 gives to its processes, for an app that its user started by
+// that name.
+func (h *host) pm2Vars(l supervisor.Launch) map[string]string {
+	if !l.Spec.PM2 {
+		return nil
+	}
+	f := filesOf(h.home, l.Spec, l.ID)
+	return pm2.Environ(pm2.Instance{
+		Spec: l.Spec, PIDFile: f.pid, User: pm2.Me(), Interpreter: pm2.Interpreter(l.Spec),
+		Status: &app.Status{
+			ID: l.ID, Index: l.Index, Restarts: l.Restarts, Unstable: l.Unstable, CreatedAt: l.Created,
+			OutFile: f.out, ErrFile: f.err, LogFile: f.both,
+		},
+	}, h.home, time.Now())
+}
+
 // environ is the environment of one process: the app's own, and what tells the
 // process which instance it is and what it is given. The app's own goes before
 // what PM2 gives, and before the name; what was set for this app goes before all
 // but what the process needs to speak with us.
 func environ(l supervisor.Launch, g given) ([]string, error) {
 	s := l.Spec
+	env := map[string]string{"name": s.Name}
+	maps.Copy(env, g.pm2)
 	own, err := variables(s)
 	if err != nil {
 		return nil, err
 	}
-	env := map[string]string{"name": s.Name}
-	maps.Copy(env, g.pm2)
 	maps.Copy(env, own)
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {

@@ -64,12 +64,24 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		for _, f := range ours {
 			err = errors.Join(err, f.Close())
 		}
+		if err != nil {
+			h.closeInput(p)
+		}
 	}()
 
 	p.stderrFrom = fileSize(p.files.err)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{
 		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),
+	}
+	if hasInput(l.Spec) {
+		child, kept, err := h.openInput(p)
+		if err != nil {
+			return 0, time.Time{}, err
+		}
+		ours = append(ours, child, kept.File)
+		spawn.Files[0] = child
+		spawn.Keep = append(spawn.Keep, kept)
 	}
 	for _, stream := range []string{"out", "err"} {
 		out, err := h.openOutput(p, stream)
@@ -172,6 +184,10 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)
 	}
+	h.resumeReport(p)
+	if entry, ok := h.kept.entry(inputName(p.key)); ok && entry.File != nil {
+		p.input = newInput(entry.File)
+	}
 	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
 		if err := h.attach(p, entry.File, entry.Note); err != nil {
 			h.log.Warn("take up channel", "process", p.key, "error", err)
@@ -249,11 +265,12 @@ func (h *host) Forget(r supervisor.Ref) {
 	if p != nil {
 		h.remove(p)
 		h.removeCgroup(p)
+		h.closeInput(p)
 	}
 	if err := h.keeper.Forget(key); err != nil {
 		h.log.Debug("forget process", "process", key, "error", err)
 	}
-	if err := h.keeper.Drop(channelName(key)); err != nil {
+	if err := h.keeper.Drop(channelName(key), inputName(key), reportName(key)); err != nil {
 		h.log.Debug("drop channel", "process", key, "error", err)
 	}
 }

@@ -104,7 +104,7 @@ func (in *inheritance) pipes() map[string]keeper.Entry {
 	defer in.mu.Unlock()
 	pipes := map[string]keeper.Entry{}
 	for name, e := range in.entries {
-		if strings.HasPrefix(name, processPrefix) && !strings.HasSuffix(name, channelSuffix) && e.File != nil {
+		if strings.HasPrefix(name, processPrefix) && !strings.HasSuffix(name, channelSuffix) && !strings.HasSuffix(name, inputSuffix) && e.File != nil {
 			pipes[name] = e
 			delete(in.entries, name)
 		}

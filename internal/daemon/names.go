@@ -16,7 +16,7 @@ import (
 const (
 	recordPrefix  = "record/"  // record/<id>: the supervisor's record of an instance
 	specPrefix    = "spec/"    // spec/<app>: the spec its processes were started with
-	processPrefix = "process/" // process/<id>.<gen>/out, err, channel
+	processPrefix = "process/" // process/<id>.<gen>/out, err, channel, in, report
 	printPrefix   = "print/"   // print/<id>.<gen>/out, err
 	portPrefix    = "port/"    // port/<app>/...: listening sockets
 	clusterPrefix = "cluster/" // cluster/<app>: the primary's memory
@@ -51,6 +51,14 @@ func printName(key, stream string) string { return printPrefix + key + "/" + str
 func logName(key, stream string) string { return processPrefix + key + "/" + stream }
 
 func channelName(key string) string { return processPrefix + key + channelSuffix }
+
+const inputSuffix = "/in"
+
+// inputName is the entry of the write end of a process's standard input.
+func inputName(key string) string { return processPrefix + key + inputSuffix }
+
+// reportName is the entry of what a process has told of itself.
+func reportName(key string) string { return processPrefix + key + "/report" }
 
 // files are the paths that belong to one instance.
 type files struct {

@@ -16,6 +16,12 @@ func peerUID(*net.UnixConn) (uid int, near bool, err error) { return -1, false, 
 // openPipe fails: the daemon needs Linux.
 func openPipe() (read, write *os.File, err error) { return nil, nil, errLinux }
 
+// openInputPipe fails: the daemon needs Linux.
+func openInputPipe() (read, write *os.File, err error) { return nil, nil, errLinux }
+
+// writeInput fails: the daemon needs Linux.
+func writeInput(*os.File, []byte) error { return errLinux }
+
 // duplicate fails: the daemon needs Linux.
 func duplicate(*os.File) (*os.File, error) { return nil, errLinux }
 

@@ -98,11 +98,27 @@ func logFiles(p *process, stream string) []logs.FileSpec {
 	for _, path := range []string{own, p.files.both} {
 		if path != "" && (len(targets) == 0 || targets[0].Path != path) {
 			targets = append(targets, logs.FileSpec{
-				Path: path, MaxBytes: p.Spec.LogMaxBytes, Keep: p.Spec.LogKeep, Time: p.Spec.LogTime,
+				Path: path, MaxBytes: p.Spec.LogMaxBytes, Keep: p.Spec.LogKeep, Form: logForm(p, stream),
 			})
 		}
 	}
 	return targets
+}
+
+// defaultDate is how --time writes a line's time, as with PM2.
+const defaultDate = "YYYY-MM-DDTHH:mm:ss"
+
+// logForm says in which form a stream of a process is written; nil: as it comes.
+func logForm(p *process, stream string) *logs.Form {
+	f := logs.Form{Date: p.Spec.LogDateFormat, JSON: p.Spec.LogJSON}
+	if f.Date == "" && p.Spec.LogTime {
+		f.Date = defaultDate
+	}
+	if f == (logs.Form{}) {
+		return nil
+	}
+	f.Stream, f.ID, f.Name = stream, p.ID, p.Spec.Name
+	return &f
 }
 
 // stderrLines is how many of a process's last lines are kept, stderrRead among how
@@ -125,6 +141,11 @@ func (h *host) lastLines(p *process) []string {
 		h.log.Debug("read last lines", "file", path, "error", err)
 	}
 	lines = since(path, p.stderrFrom, lines)
+	if p.Spec.LogJSON {
+		for i, line := range lines {
+			lines[i] = logs.Message(line)
+		}
+	}
 	told := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
 		text := strings.TrimSpace(line)
 		return text == "" || text == "^" || strings.HasPrefix(text, "Node.js v") ||
@@ -209,7 +230,9 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 	case nodeipc.Closed:
 		p.sink(supervisor.Unlistening{Addr: addrText(e.Addr)})
 	case nodeipc.Message:
-		p.sink(supervisor.Messaged{Data: e.Message})
+		if h.reported(p, e.Message) {
+			p.sink(supervisor.Messaged{Data: e.Message})
+		}
 	case nodeipc.Disconnected:
 		p.sink(supervisor.Drained{})
 	case nodeipc.Warning:

@@ -17,6 +17,8 @@ type process struct {
 	sink         func(supervisor.Fact)
 	cluster      *cluster        // what it shares with the app's others; nil if nothing
 	worker       *nodeipc.Worker // our end of its channel; nil if it has none
+	input        *input          // our end of its standard input; nil if it has none
+	reports      reports         // what it tells of itself
 	cgroup       string          // the folder of its own cgroup; "" if it has none
 	cgroupParent *cgroup.Parent  // what that is in
 

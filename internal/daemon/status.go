@@ -28,6 +28,10 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 	if s.PID != 0 {
 		s.Notes = h.notes(s, spec)
 	}
+	if p := h.leader(s.PID); s.PID != 0 && p != nil {
+		r := p.report()
+		s.Metrics, s.Actions = r.Metrics(), r.Actions()
+	}
 }
 
 // notes says what is special about how a process is run, for people.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"paceline/internal/app"
+	"paceline/internal/dayjs"
 	"paceline/internal/dotenv"
 	"paceline/internal/schedule"
 )
@@ -85,6 +86,9 @@ func logFormat(o *StartOptions, spec *app.Spec) error {
 		return flagError("--log-type", o.Log.Type, "json or raw")
 	}
 	if spec.LogDateFormat != "" {
+		if _, err := dayjs.Parse(spec.LogDateFormat); err != nil {
+			return fmt.Errorf("--log-date-format: %w", err)
+		}
 		spec.LogTime = true
 	}
 	return nil

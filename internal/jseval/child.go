@@ -34,6 +34,6 @@ func Main(stdin io.Reader, stdout io.Writer) error {
 	send := func(a answer) {
 		failed = errors.Join(failed, out.Encode(a))
 	}
-	send(evaluate(req, send))
+	send(newEngine(req, send).evaluate())
 	return failed
 }

@@ -3,6 +3,7 @@ package jseval
 import (
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -56,4 +57,10 @@ func tie(cmd *exec.Cmd) (untie func()) {
 // access is access(2) with the effective rights.
 func access(name string, mode int) error {
 	return pathError("access", name, unix.Faccessat(unix.AT_FDCWD, name, uint32(mode)&7, unix.AT_EACCESS))
+}
+
+// killGroup ends the child and what it may have started. It is called before Wait
+// has reaped the child, so that the number is still its own.
+func killGroup(p *os.Process) error {
+	return unix.Kill(-p.Pid, unix.SIGKILL) //nolint:forbidigo // our own child, not yet reaped; a keeper's pidfd is of apps
 }

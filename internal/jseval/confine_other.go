@@ -30,3 +30,9 @@ func tie(cmd *exec.Cmd) (untie func()) {
 func access(name string, mode int) error {
 	return pathError("access", name, syscall.Access(name, uint32(mode)&7))
 }
+
+// killGroup ends the child and what it may have started. It is called before Wait
+// has reaped the child, so that the number is still its own.
+func killGroup(p *os.Process) error {
+	return syscall.Kill(-p.Pid, syscall.SIGKILL) //nolint:forbidigo // our own child, not yet reaped; a keeper's pidfd is of apps
+}

@@ -43,13 +43,16 @@ type source struct {
 // exit is what process.exit panics with: the engine then runs no catch or finally.
 type exit struct{ code, stack string }
 
-// evaluate returns the last line of the answer. What the config prints goes to
-// send meanwhile.
-func evaluate(req request, send func(answer)) (last answer) {
-	e := &engine{
+// newEngine is an engine for one config. What it prints goes to send.
+func newEngine(req request, send func(answer)) *engine {
+	return &engine{
 		request: req, send: send, began: time.Now(),
 		modules: map[string]bool{}, sources: map[string]source{},
 	}
+}
+
+// evaluate returns the last line of the answer.
+func (e *engine) evaluate() (last answer) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -74,7 +77,7 @@ func (e *engine) run() error {
 	if e.vm, err = quickjs.NewVM(); err != nil {
 		return fmt.Errorf("start the JavaScript engine: %w", err)
 	}
-	// Not closed: the process ends.
+	// The child does not close it: the process ends.
 	e.vm.SetMemoryLimit(uintptr(e.MemoryBytes))
 	e.vm.SetGCThreshold(16 << 20) // a usual config never needs the collector
 	if e.raw, err = rawOf(e.vm); err != nil {
@@ -124,7 +127,7 @@ func (e *engine) turn() error {
 	}
 	left := time.Until(e.began.Add(e.Interrupt))
 	if d := time.Duration(ms * float64(time.Millisecond)); d < left {
-		time.Sleep(d)
+		<-time.After(d) // nothing else can happen meanwhile but SIGKILL
 		return nil
 	}
 	return e.tooLong("")
@@ -141,8 +144,7 @@ func (e *engine) within(call func() error) error {
 	}
 	err := call()
 	if err != nil && time.Until(e.began.Add(e.Interrupt)) <= 0 {
-		var js *quickjs.Error
-		if errors.As(err, &js) {
+		if js, ok := errors.AsType[*quickjs.Error](err); ok {
 			return e.tooLong(js.Stack)
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // Eval evaluates a config in a child process and returns its value as JSON, as
@@ -44,7 +43,7 @@ func Eval(ctx context.Context, src Source, o Options) ([]byte, error) {
 	var crash bytes.Buffer
 	cmd.Stderr = &firstBytes{w: &crash, left: 4 << 10}
 	defer tie(cmd)()
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("prepare the child: %w", err)
@@ -164,7 +163,7 @@ func answers(r io.Reader, log io.Writer) (last answer, err error) {
 			return answer{}, fmt.Errorf("read the answer: %w", err)
 		}
 		if a.Error != nil || a.Value != nil {
-			return a, nil
+			return a, nil //nolint:nilerr // what is wrong with the config is an answer
 		}
 		if log != nil {
 			if _, err := io.WriteString(log, a.Log); err != nil {

@@ -70,8 +70,7 @@ var errnos = map[syscall.Errno]struct{ name, text string }{
 
 // nodeError is err as Node's fs words it.
 func nodeError(err error, call string) *codeError {
-	var known *codeError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*codeError](err); ok {
 		return known
 	}
 	var no syscall.Errno

@@ -243,7 +243,7 @@ func (e *engine) listBuiltins() error {
 	}
 	e.resolver.builtins = map[string]bool{}
 	text, _ := v.(string)
-	for _, name := range strings.Split(text, " ") {
+	for name := range strings.SplitSeq(text, " ") {
 		e.resolver.builtins[name] = true
 	}
 	return nil

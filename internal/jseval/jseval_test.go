@@ -97,6 +97,9 @@ func TestSameAsNode(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for name, c := range errorCases {
 		t.Run(name, func(t *testing.T) {
+			if raceDetector && c.heavy {
+				t.Skip("the race detector makes the engine too slow and large for this case; run it without -race")
+			}
 			t.Parallel()
 			dir := lay(t, c.files...)
 			o := c.options
@@ -204,7 +207,13 @@ func FuzzExpression(f *testing.F) {
 			File: "/fuzz/" + stdinName, Text: &text, Kind: Expression, Dir: "/fuzz", Interrupt: time.Second, Timeout: time.Second,
 			MemoryBytes: 32 << 20, MaxFile: 1 << 20,
 		}
-		last := evaluate(req, func(answer) {})
+		e := newEngine(req, func(answer) {})
+		last := e.evaluate()
+		if e.vm != nil {
+			if err := e.vm.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 		if (last.Error == nil) == (last.Value == nil) {
 			t.Fatalf("%q: %+v", text, last)
 		}

@@ -52,7 +52,7 @@ func TestNoChildIsLeft(t *testing.T) {
 	if err == nil || pid == 0 {
 		t.Fatalf("got %v, pid %d", err, pid)
 	}
-	if err := unix.Kill(pid, 0); err != unix.ESRCH { //nolint:errorlint // an errno
+	if err := unix.Kill(pid, 0); err != unix.ESRCH {
 		t.Errorf("child %d: %v, want it to be gone", pid, err)
 	}
 }

@@ -158,7 +158,7 @@ func runTurn(b *testing.B, mode string, writers, block int) turn {
 			case "merged":
 				files[0].Path = filepath.Join(dir, "all.log")
 			case "time":
-				files[0].Time = true
+				files[0].Form = formOf("time")
 			case "both":
 				f.Path = filepath.Join(dir, "all.log")
 				files = append(files, f)

@@ -77,10 +77,8 @@ func (l *loop) writeNotice(f *file) error {
 		text = append(text, '\n')
 	}
 	if f.faults.dropped > 0 {
-		if f.time {
-			text = l.now.AppendFormat(text, stampFormat)
-		}
-		text = fmt.Appendf(text, "pace: %d bytes of output could not be written here and were dropped\n", f.faults.dropped)
+		notice := fmt.Appendf(nil, "pace: %d bytes of output could not be written here and were dropped\n", f.faults.dropped)
+		text = f.form.append(text, notice, l.now, false)
 	}
 	before := f.size
 	if n, err := f.write(text); err != nil {

@@ -38,7 +38,7 @@ type file struct {
 	users   []*stream
 	max     int64 // 0: never rotated
 	keep    int
-	time    bool // notices get a prefix
+	form    *form // of notices; nil: as they are
 	faults  faults
 	moments moments
 }
@@ -86,6 +86,9 @@ func openFile(spec FileSpec) (*file, error) {
 		return nil, fmt.Errorf("open log %s: %w", spec.Path, err)
 	}
 	f := &file{path: path, fd: -1, device: isDevice(path)}
+	if f.form, err = newForm(spec.Form); err != nil {
+		return nil, fmt.Errorf("open log %s: %w", spec.Path, err)
+	}
 	if err := f.open(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", spec.Path, err)
 	}
@@ -94,7 +97,7 @@ func openFile(spec FileSpec) (*file, error) {
 }
 
 func (f *file) limits(spec FileSpec) {
-	f.max, f.keep, f.time = spec.maxBytes(), spec.keep(), spec.Time
+	f.max, f.keep = spec.maxBytes(), spec.keep()
 	if !f.regular || f.device {
 		f.max = 0
 	}

@@ -46,10 +46,11 @@ type Source struct {
 // Line is a line of a log.
 type Line struct {
 	Source
-	// At is when the line was written, if the log says so.
+	// At is when the line was read, which is a moment after it was written; zero if it
+	// was there before.
 	At time.Time
-	// Text is the line without its newline, and without its time. Any bytes but a
-	// newline may be in it.
+	// Text is the line as it stands in the file, without its newline. Any other bytes
+	// may be in it.
 	Text string
 	// More says that the line is not complete: it is longer than MaxLineBytes, or
 	// its end has not been written for a second. The source's next Line has Rest

@@ -219,7 +219,7 @@ func TestReadersAgreeWithSplit(t *testing.T) {
 func TestLongLineComesInPieces(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.log")
 	long := strings.Repeat("0123456789", 250_000)
-	text := time.UnixMilli(1700000000000).Format(stampFormat) + long + "\nnext\nhalf"
+	text := long + "\nnext\nhalf"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -237,8 +237,8 @@ func TestLongLineComesInPieces(t *testing.T) {
 		if line.Rest != (i > 0) || len(line.Text) > MaxLineBytes || line.ID != 3 || line.Name != "api" || line.Stream != "out" {
 			t.Errorf("piece %d: %+v", i, line.Source)
 		}
-		if i == 0 && line.At.UnixMilli() != 1700000000000 {
-			t.Errorf("time %v", line.At)
+		if !line.At.IsZero() {
+			t.Errorf("an old line has the time %v", line.At)
 		}
 		got.WriteString(line.Text)
 		if !line.More {

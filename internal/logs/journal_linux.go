@@ -41,11 +41,12 @@ type journal struct {
 
 // step is one file that an intent is about to extend.
 type step struct {
-	path string
-	node node
-	size int64 // before the intent
-	time bool  // lines are prefixed
-	mid  bool  // size is within a line
+	path  string
+	node  node
+	size  int64 // before the intent
+	width int   // of the prefix of each line; 0: there is none
+	json  bool  // each line has become an object
+	mid   bool  // size is within a line
 }
 
 // intent is a burst of raw bytes that goes to several files, or in a form that
@@ -230,8 +231,8 @@ func (j *journal) begin(in *intent) {
 		b = binary.LittleEndian.AppendUint64(b, s.node.dev)
 		b = binary.LittleEndian.AppendUint64(b, s.node.ino)
 		b = binary.LittleEndian.AppendUint64(b, uint64(s.size))
-		var flags uint16
-		if s.time {
+		flags := uint16(s.width) << 2
+		if s.json {
 			flags |= 1
 		}
 		if s.mid {
@@ -299,7 +300,7 @@ func decodeIntent(b []byte) (intent, bool) {
 		if b = b[28:]; n > len(b) {
 			return intent{}, false
 		}
-		s.time, s.mid, s.path = flags&1 != 0, flags&2 != 0, string(b[:n])
+		s.width, s.json, s.mid, s.path = int(flags>>2), flags&1 != 0, flags&2 != 0, string(b[:n])
 		b = b[n:]
 		in.steps = append(in.steps, s)
 	}

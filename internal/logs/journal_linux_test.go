@@ -76,10 +76,10 @@ func TestIntentSurvives(t *testing.T) {
 		for i := range rapid.IntRange(0, 2).Draw(t, "steps") {
 			want.commit = i
 			want.steps = append(want.steps, step{
-				path: strings.Repeat("p", rapid.IntRange(0, 4095).Draw(t, "path")),
-				node: node{rapid.Uint64().Draw(t, "dev"), rapid.Uint64().Draw(t, "ino")},
-				size: rapid.Int64Range(0, 1<<62).Draw(t, "size"),
-				time: rapid.Bool().Draw(t, "time"), mid: rapid.Bool().Draw(t, "mid"),
+				path:  strings.Repeat("p", rapid.IntRange(0, 4095).Draw(t, "path")),
+				node:  node{rapid.Uint64().Draw(t, "dev"), rapid.Uint64().Draw(t, "ino")},
+				size:  rapid.Int64Range(0, 1<<62).Draw(t, "size"),
+				width: rapid.IntRange(0, 1<<14-1).Draw(t, "width"), json: rapid.Bool().Draw(t, "json"), mid: rapid.Bool().Draw(t, "mid"),
 			})
 		}
 		j.begin(&want)
@@ -114,7 +114,7 @@ func TestRecoverBringsFilesToWhatHasLeftThePipe(t *testing.T) {
 			j := testJournal(t, path)
 			j.begin(&intent{raw: len(block), commit: 0, steps: []step{
 				{path: own, node: nodeAt(t, own), size: 7},
-				{path: all, node: nodeAt(t, all), size: 4, time: true},
+				{path: all, node: nodeAt(t, all), size: 4, width: len(stamp)},
 			}})
 			_ = unix.Close(j.fd)
 			_ = unix.Close(testJournal(t, path).fd)

@@ -110,19 +110,12 @@ func whole(t testing.TB, path string) []byte {
 
 // checkLines holds the lines of a file against what each writer wrote: whole,
 // complete, in order and no line twice.
-func checkLines(t *testing.T, got []byte, stamped bool, want map[string][]byte) {
+func checkLines(t *testing.T, got []byte, mode string, want map[string][]byte) {
 	t.Helper()
 	rest := maps.Clone(want)
-	for i, line := range bytes.SplitAfter(got, []byte{'\n'}) {
+	for i, line := range bytes.SplitAfter([]byte(unform(t, string(got), mode)), []byte{'\n'}) {
 		if len(line) == 0 {
 			continue
-		}
-		if stamped {
-			at, text := parseStamp(line)
-			if at.IsZero() {
-				t.Fatalf("line %d has no time: %.100q", i, line)
-			}
-			line = text
 		}
 		name, _, _ := strings.Cut(string(line[:min(len(line), 20)]), " ")
 		if !bytes.HasPrefix(rest[name], line) {
@@ -137,17 +130,23 @@ func checkLines(t *testing.T, got []byte, stamped bool, want map[string][]byte) 
 	}
 }
 
+// bothModes are those of three writers to one combined file.
+var bothModes = []string{"plain", "time", "json"}
+
 func TestKilledAtAnyMoment(t *testing.T) {
 	for name, c := range map[string]struct {
 		writers, files int
-		shared, time   bool
+		shared         bool
+		mode           string
 		max            int64
 	}{
 		"plain":            {writers: 1, files: 1, max: -1},
 		"rotated":          {writers: 2, files: 1, max: 300_000},
 		"shared":           {writers: 3, files: 1, shared: true, max: 1_000_000},
-		"time":             {writers: 1, files: 1, time: true, max: 1_000_000},
-		"shared and time":  {writers: 3, files: 1, shared: true, time: true, max: -1},
+		"time":             {writers: 1, files: 1, mode: "time", max: 1_000_000},
+		"shared and time":  {writers: 3, files: 1, shared: true, mode: "time", max: -1},
+		"json":             {writers: 1, files: 1, mode: "json", max: 1_000_000},
+		"shared and json":  {writers: 3, files: 1, shared: true, mode: "json", max: -1},
 		"own and combined": {writers: 3, files: 2, max: 1_000_000},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -168,14 +167,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				}
 				defer r.Close()
 				pipes = append(pipes, r)
-				f := FileSpec{Path: filepath.Join(dir, "w"+strconv.Itoa(i)), MaxBytes: c.max, Keep: 10000, Time: c.time}
+				f := FileSpec{Path: filepath.Join(dir, "w"+strconv.Itoa(i)), MaxBytes: c.max, Keep: 10000, Form: formOf(c.mode)}
 				if c.shared {
 					f.Path = filepath.Join(dir, "shared")
 				}
 				files := []FileSpec{f}
 				if c.files == 2 {
 					both := f
-					both.Path, both.Time = filepath.Join(dir, "both"), i == 1
+					both.Path, both.Form = filepath.Join(dir, "both"), formOf(bothModes[i])
 					files = append(files, both)
 				}
 				spec.Files = append(spec.Files, files)
@@ -199,20 +198,23 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			}
 			t.Logf("%d kills, %d bytes", *kills, total)
 			if c.shared {
-				checkLines(t, whole(t, filepath.Join(dir, "shared")), c.time, want)
+				checkLines(t, whole(t, filepath.Join(dir, "shared")), c.mode, want)
 				return
 			}
 			for name, b := range want {
-				checkLines(t, whole(t, filepath.Join(dir, name)), c.time, map[string][]byte{name: b})
+				checkLines(t, whole(t, filepath.Join(dir, name)), c.mode, map[string][]byte{name: b})
 			}
 			if c.files == 2 {
 				both := bytes.SplitAfter(whole(t, filepath.Join(dir, "both")), []byte{'\n'})
 				for i, line := range both {
-					if at, rest := parseStamp(line); !at.IsZero() {
-						both[i] = rest
+					switch {
+					case bytes.HasPrefix(line, []byte("{")):
+						both[i] = []byte(unform(t, string(line), "json"))
+					case bytes.HasPrefix(line, []byte("20")):
+						both[i] = []byte(unform(t, string(line), "time"))
 					}
 				}
-				checkLines(t, bytes.Join(both, nil), false, want)
+				checkLines(t, bytes.Join(both, nil), "plain", want)
 			}
 		})
 	}

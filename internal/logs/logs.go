@@ -55,7 +55,9 @@ type FileSpec struct {
 	Path     string
 	MaxBytes int64 // size at which it is rotated, after the end of a line; zero means DefaultMaxBytes, negative never
 	Keep     int   // rotated files that stay; zero means DefaultKeep, negative none
-	Time     bool  // begin each line with its time, as "2006-01-02T15:04:05.000-07:00 "
+	// Form is how the lines are written; nil: as they come. It belongs to the stream,
+	// so that streams which share a file may have different ones.
+	Form *Form
 }
 
 // maxBytes returns the size at which the file is rotated, or 0 for never.

@@ -69,7 +69,7 @@ func (l *loop) lookAtAll(s *stream) (n int, what outcome, cut bool) {
 // and the bytes have to be looked at one and all.
 func (l *loop) lookAtEnd(s *stream) (n int, what outcome, cut, ok bool) {
 	t := &s.targets[0]
-	if len(s.targets) > 1 || t.time || t.skip || !t.splice || t.faults.err != nil {
+	if len(s.targets) > 1 || t.form != nil || t.skip || !t.splice || t.faults.err != nil {
 		return 0, more, false, false
 	}
 	most := hotPipeBytes

@@ -15,7 +15,6 @@ import (
 
 const (
 	blockBytes   = 256 << 10 // what is looked at in one go
-	maxStamped   = 1 << 20   // what a block may grow to by its prefixes
 	spliceBytes  = 1 << 20   // what one splice moves at most
 	pipeBytes    = 64 << 10  // a pipe as the kernel makes it
 	largeBytes   = 64 << 10  // a burst that is worth a second processor

@@ -29,10 +29,10 @@ func (l *loop) pass(s *stream, b []byte) (int, outcome) {
 		mid := t.lineOpen()
 		l.own(t.file, s)
 		if t.regular {
-			if commit == nil && !t.time && !t.skip && t.splice {
+			if commit == nil && t.form == nil && !t.skip && t.splice {
 				commit, in.commit = t, len(in.steps)
 			}
-			in.steps = append(in.steps, step{t.path, t.node, t.size, t.time, mid})
+			in.steps = append(in.steps, step{t.path, t.node, t.size, t.form.width(l.now), t.form.isJSON(), mid})
 		}
 		steps++
 	}
@@ -67,7 +67,7 @@ func (l *loop) passed(s *stream, open bool) {
 			continue
 		}
 		if !t.skip {
-			t.line = stateOf(!open)
+			t.line = stateOf(!open || t.form.isJSON())
 		}
 		t.moments.progress = l.now
 		l.touch(t.file)
@@ -98,17 +98,22 @@ func (l *loop) write(t *target, b []byte) {
 		}
 	}
 	text, mid := b, t.lineOpen()
-	if t.time {
-		l.stamped = appendStamped(l.stamped[:0], b, l.now.Format(stampFormat), mid)
+	if t.form != nil {
+		l.stamped = t.form.append(l.stamped[:0], b, l.now, mid)
 		text = l.stamped
 	}
+	before := t.size
 	n, err := t.write(text)
 	if err == nil {
 		return
 	}
 	t.line = lineUnknown
-	if t.time {
-		n = rawBytes(text[:n], mid)
+	if t.form != nil {
+		whole := t.form.unbroken(text[:n])
+		if whole < n && t.regular && unix.Ftruncate(t.fd, before+int64(whole)) == nil {
+			t.size = before + int64(whole)
+		}
+		n = t.form.raw(text[:n], b, l.now, mid)
 	}
 	t.faults.dropped += int64(len(b) - n)
 	if errors.Is(err, unix.EAGAIN) {
@@ -182,13 +187,13 @@ func (l *loop) passSpecial(s *stream, t *target, b []byte) (int, outcome) {
 	mid := t.lineOpen()
 	text := b
 	// A FIFO takes a write of up to PIPE_BUF bytes whole or not at all.
-	if t.time {
-		n := wholeLines(b, pipeBuf, stampBytes, mid)
+	if t.form != nil {
+		n := t.form.lines(b, pipeBuf, l.now, mid)
 		if n == 0 {
-			n = min(len(b), pipeBuf-stampBytes)
+			n = min(len(b), t.form.piece(pipeBuf, l.now))
 		}
 		b = b[:n]
-		l.stamped = appendStamped(l.stamped[:0], b, l.now.Format(stampFormat), mid)
+		l.stamped = t.form.append(l.stamped[:0], b, l.now, mid)
 		text = l.stamped
 	} else if len(b) > pipeBuf {
 		n := bytes.LastIndexByte(b[:pipeBuf], '\n') + 1
@@ -199,13 +204,13 @@ func (l *loop) passSpecial(s *stream, t *target, b []byte) (int, outcome) {
 	}
 	l.own(t.file, s)
 	n, err := t.write(text)
-	if t.time {
-		n = rawBytes(text[:n], mid)
+	if t.form != nil {
+		n = t.form.raw(text[:n], b, l.now, mid)
 	}
 	if n > 0 {
 		l.consume(s, n)
 		t.moments.progress, t.moments.stalled = l.now, time.Time{}
-		t.line = stateOf(b[n-1] == '\n')
+		t.line = stateOf(b[n-1] == '\n' || t.form.isJSON())
 		l.touch(t.file)
 		return n, more
 	}

@@ -78,7 +78,7 @@ func (s *PrintSpec) appendLine(dst, text []byte, at time.Time, width int) []byte
 		dst = s.appendColoured(dst, width)
 		dst = append(dst, text...)
 	default:
-		dst = at.AppendFormat(dst, stampFormat)
+		dst = at.AppendFormat(dst, printedFormat+" ")
 		dst = append(dst, text...)
 	}
 	return append(dst, '\n')
@@ -87,7 +87,7 @@ func (s *PrintSpec) appendLine(dst, text []byte, at time.Time, width int) []byte
 // isoFormat is what JavaScript's toISOString writes.
 const isoFormat = "2006-01-02T15:04:05.000Z"
 
-// printedFormat is how PrintFormat writes a time.
+// printedFormat is how times are printed.
 const printedFormat = "2006-01-02T15:04:05.000-07:00"
 
 // prefix is what stands before the bar.

@@ -127,6 +127,15 @@ func (p *Pump) Flush(paths ...string) error {
 	return errors.Join(err, failed)
 }
 
+// Reopen looks at once for what others have done to the files, which the pump would
+// find out with the next output: in place of one that was moved away or removed a new
+// one is made. What was in a pipe by then may go to either; no line is torn. It
+// returns how many files there are.
+func (p *Pump) Reopen() (files int, err error) {
+	err = p.do(func(l *loop) { files = l.reopen() })
+	return files, err
+}
+
 // Close stops the pump and waits until it has. What is in the pipes stays there
 // for the next one, if somebody holds them.
 func (p *Pump) Close() error {

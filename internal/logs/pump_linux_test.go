@@ -134,10 +134,10 @@ func TestPlainFileHoldsExactlyTheBytes(t *testing.T) {
 }
 
 func TestLineOfManyMegabytes(t *testing.T) {
-	for _, mode := range []string{"plain", "shared", "time"} {
+	for _, mode := range []string{"plain", "shared", "time", "json"} {
 		t.Run(mode, func(t *testing.T) {
 			p := testPump(t, Options{Journal: filepath.Join(t.TempDir(), "journal")})
-			spec := FileSpec{Path: filepath.Join(t.TempDir(), "out.log"), MaxBytes: -1, Time: mode == "time"}
+			spec := FileSpec{Path: filepath.Join(t.TempDir(), "out.log"), MaxBytes: -1, Form: formOf(mode)}
 			s := add(t, p, "a", spec)
 			if mode == "shared" {
 				other := add(t, p, "b", spec)
@@ -152,10 +152,7 @@ func TestLineOfManyMegabytes(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.end(t)
-			got := []byte(content(t, spec.Path))
-			if mode == "time" {
-				got = got[stampBytes:]
-			}
+			got := []byte(unform(t, content(t, spec.Path), mode))
 			if !bytes.Equal(got, line) {
 				t.Errorf("%d bytes came out, not the same %d", len(got), len(line))
 			}

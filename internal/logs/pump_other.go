@@ -30,6 +30,9 @@ func (s *Stream) Close() error { return nil }
 // Flush is not supported.
 func (p *Pump) Flush(...string) error { return errors.ErrUnsupported }
 
+// Reopen is not supported.
+func (p *Pump) Reopen() (int, error) { return 0, errors.ErrUnsupported }
+
 // Close does nothing.
 func (p *Pump) Close() error { return nil }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,10 +13,14 @@ import (
 // them that will be read from the pipe again.
 func (in intent) recover(j *journal, log func(string, ...any)) {
 	left, err := in.consumed(j)
+	var gone []byte
+	if err == nil {
+		gone, err = in.gone(j, left)
+	}
 	if err == nil {
 		for i, s := range in.steps {
 			if i != in.commit {
-				err = errors.Join(err, s.cut(left))
+				err = errors.Join(err, s.cut(left, gone))
 			}
 		}
 	}
@@ -52,6 +57,26 @@ func (in intent) consumed(j *journal) (int, error) {
 	return int(size - before), nil
 }
 
+// gone returns the raw bytes that have left the pipe, if a file needs to know them.
+func (in intent) gone(j *journal, left int) ([]byte, error) {
+	if left == 0 || !slices.ContainsFunc(in.steps, func(s step) bool { return s.json }) {
+		return nil, nil
+	}
+	b := make([]byte, left)
+	if in.commit < 0 {
+		n, err := unix.Pread(j.fd, b, in.sink)
+		return b[:max(n, 0)], err
+	}
+	s := in.steps[in.commit]
+	f, err := s.open(os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	n, err := f.ReadAt(b, s.size)
+	return b[:n], err
+}
+
 // open opens the file, if it still is the one of the intent.
 func (s step) open(flag int) (*os.File, error) {
 	f, err := os.OpenFile(s.path, flag|unix.O_NONBLOCK, 0)
@@ -77,8 +102,9 @@ func (s step) open(flag int) (*os.File, error) {
 	return f, nil
 }
 
-// cut takes back what was written of the raw bytes beyond the first left ones.
-func (s step) cut(left int) error {
+// cut takes back what was written of the raw bytes beyond the first left ones, which
+// are gone from the pipe.
+func (s step) cut(left int, gone []byte) error {
 	f, err := s.open(os.O_RDWR)
 	if err != nil {
 		return err
@@ -89,13 +115,24 @@ func (s step) cut(left int) error {
 		return err
 	}
 	keep := int64(left)
-	if s.time {
-		// A burst and its prefixes: at most stampBytes for each byte.
-		text := make([]byte, min(info.Size()-s.size, maxStamped))
+	if s.width > 0 || s.json {
+		// A burst and what was added to it.
+		text := make([]byte, min(info.Size()-s.size, 2*maxStamped))
 		if _, err := f.ReadAt(text, s.size); err != nil {
 			return fmt.Errorf("read %s: %w", s.path, err)
 		}
-		keep = int64(stampedEnd(text, left, s.mid))
+		if s.json {
+			end, last := shortened(text, gone)
+			if keep = int64(end); len(last) > 0 {
+				// Over the whole object, and cut after it: this may be repeated.
+				if _, err := f.WriteAt(last, s.size+keep); err != nil {
+					return fmt.Errorf("write %s: %w", s.path, err)
+				}
+				keep += int64(len(last))
+			}
+		} else {
+			keep = int64(stampedEnd(text, left, s.width, s.mid))
+		}
 	}
 	if s.size+keep >= info.Size() {
 		return nil

@@ -45,6 +45,26 @@ func (l *loop) turn(f *file) {
 	l.touch(f)
 }
 
+// reopen makes the files anew whose names others have taken away.
+func (l *loop) reopen() int {
+	for _, f := range l.files {
+		f.moments.checked = time.Time{}
+		if f.faults.err != nil {
+			l.retry(f)
+			continue
+		}
+		if err := f.inspect(l.now); err != nil {
+			l.fail(f, err)
+			continue
+		}
+		// The end of a line goes to where its beginning is.
+		if !f.moments.moved.IsZero() && !f.lineOpen() {
+			l.turn(f)
+		}
+	}
+	return len(l.files)
+}
+
 // stepAside gives the file's name free.
 func (l *loop) stepAside(f *file) error {
 	if err := shift(f.path, f.keep); err != nil {

@@ -1,16 +1,6 @@
 package logs
 
-import (
-	"bytes"
-	"time"
-)
-
-// stampFormat is how a line's time is written before it. The width is fixed, so
-// that recovery can tell a prefix from what the program wrote by counting.
-const (
-	stampFormat = "2006-01-02T15:04:05.000-07:00 "
-	stampBytes  = len(stampFormat)
-)
+import "bytes"
 
 // appendStamped appends block to dst with stamp before each line; mid says that
 // block begins within a line.
@@ -29,15 +19,15 @@ func appendStamped(dst, block []byte, stamp string, mid bool) []byte {
 	return dst
 }
 
-// stampedEnd returns how long the part of a stamped text is that holds its first
-// raw bytes; mid says that the text begins within a line. A stamp with nothing
-// after it does not count.
-func stampedEnd(stamped []byte, raw int, mid bool) int {
+// stampedEnd returns how long the part of a text with stamps of width bytes is that
+// holds its first raw bytes; mid says that the text begins within a line. A stamp with
+// nothing after it does not count.
+func stampedEnd(stamped []byte, raw, width int, mid bool) int {
 	end := 0
 	for raw > 0 && end < len(stamped) {
 		start := end
 		if !mid {
-			start = min(end+stampBytes, len(stamped))
+			start = min(end+width, len(stamped))
 		}
 		n := bytes.IndexByte(stamped[start:], '\n') + 1
 		if mid = n == 0; mid {
@@ -55,12 +45,13 @@ func stampedEnd(stamped []byte, raw int, mid bool) int {
 	return end
 }
 
-// rawBytes returns how many bytes of a stamped text the program wrote.
-func rawBytes(stamped []byte, mid bool) int {
+// rawBytes returns how many bytes of a text with stamps of width bytes the program
+// wrote.
+func rawBytes(stamped []byte, width int, mid bool) int {
 	raw := 0
 	for len(stamped) > 0 {
 		if !mid {
-			stamped = stamped[min(stampBytes, len(stamped)):]
+			stamped = stamped[min(width, len(stamped)):]
 		}
 		end := bytes.IndexByte(stamped, '\n') + 1
 		if mid = end == 0; mid {
@@ -70,19 +61,6 @@ func rawBytes(stamped []byte, mid bool) int {
 		stamped = stamped[end:]
 	}
 	return raw
-}
-
-// parseStamp splits a line into its time and the rest. The time is zero if the
-// line has none.
-func parseStamp(line []byte) (time.Time, []byte) {
-	if len(line) < stampBytes || line[4] != '-' || line[10] != 'T' || line[stampBytes-1] != ' ' {
-		return time.Time{}, line
-	}
-	at, err := time.Parse(stampFormat, string(line[:stampBytes]))
-	if err != nil {
-		return time.Time{}, line
-	}
-	return at, line[stampBytes:]
 }
 
 // wholeLines returns the length of the lines of block that fit into limit bytes

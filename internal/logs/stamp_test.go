@@ -3,7 +3,6 @@ package logs
 import (
 	"bytes"
 	"testing"
-	"time"
 )
 
 func FuzzStamp(f *testing.F) {
@@ -12,25 +11,23 @@ func FuzzStamp(f *testing.F) {
 		f.Add([]byte(text), 1, false, int64(0))
 	}
 	f.Fuzz(func(t *testing.T, block []byte, cut int, mid bool, limit int64) {
-		stamp := time.UnixMilli(1700000000000).Format(stampFormat)
-		if len(stamp) != stampBytes {
-			t.Fatalf("%q has %d bytes", stamp, len(stamp))
-		}
+		stamp := "12:30:01: "
+		width := len(stamp)
 		text := appendStamped(nil, block, stamp, mid)
-		if int64(len(text)) != stampedBytes(block, stampBytes, mid) {
-			t.Errorf("stampedBytes = %d, the text has %d", stampedBytes(block, stampBytes, mid), len(text))
+		if int64(len(text)) != stampedBytes(block, width, mid) {
+			t.Errorf("stampedBytes = %d, the text has %d", stampedBytes(block, width, mid), len(text))
 		}
-		if got := rawBytes(text, mid); got != len(block) {
+		if got := rawBytes(text, width, mid); got != len(block) {
 			t.Errorf("rawBytes = %d, want %d", got, len(block))
 		}
-		if end := stampedEnd(text, len(block), mid); end != len(text) {
+		if end := stampedEnd(text, len(block), width, mid); end != len(text) {
 			t.Errorf("stampedEnd of all = %d, want %d", end, len(text))
 		}
 		if len(block) > 0 {
 			// What is left after a kill is what the first bytes alone would be.
 			cut = min(max(cut, 0), len(block))
 			part := appendStamped(nil, block[:cut], stamp, mid)
-			if end := stampedEnd(text, cut, mid); end != len(part) {
+			if end := stampedEnd(text, cut, width, mid); end != len(part) {
 				t.Errorf("stampedEnd of %d of %q = %d, want %d", cut, block, end, len(part))
 			}
 		}
@@ -41,9 +38,9 @@ func FuzzStamp(f *testing.F) {
 				if len(line) == 0 {
 					continue
 				}
-				var at time.Time
-				if at, line = parseStamp(line); at.UnixMilli() != 1700000000000 {
-					t.Fatalf("line %d has the time %v", i, at)
+				var ok bool
+				if line, ok = bytes.CutPrefix(line, []byte(stamp)); !ok {
+					t.Fatalf("line %d has no time: %q", i, line)
 				}
 			}
 			if !bytes.HasPrefix(rest, line) {
@@ -54,7 +51,7 @@ func FuzzStamp(f *testing.F) {
 		if len(rest) > 0 {
 			t.Errorf("%q is missing", rest)
 		}
-		for _, extra := range []int{0, stampBytes} {
+		for _, extra := range []int{0, width} {
 			n := wholeLines(block, limit, extra, mid)
 			if n > 0 && (block[n-1] != '\n' || stampedBytes(block[:n], extra, mid) > limit) {
 				t.Errorf("wholeLines(%q, %d, %d) = %d", block, limit, extra, n)

@@ -34,7 +34,7 @@ type stream struct {
 // target is one file of a stream.
 type target struct {
 	*file
-	time bool
+	form *form // nil: lines are written as they come
 	// skip: the file has missed the beginning of the line, so it does not get the rest.
 	skip bool
 }
@@ -111,14 +111,14 @@ func (l *loop) attach(s *stream, files []*file) {
 			continue
 		}
 		// The limits of the latest hold; openFile has put them into what it opened.
-		f.max, f.keep, f.time = opened.max, opened.keep, opened.time
+		f.max, f.keep, f.form = opened.max, opened.keep, opened.form
 		f.users = append(f.users, s)
 		switch {
 		case f.owner != nil:
 		case f.pipe == s.inode, l.journal == nil && len(f.users) == 1:
 			f.owner, f.pipe = s, 0
 		}
-		s.targets = append(s.targets, target{file: f, time: opened.time})
+		s.targets = append(s.targets, target{file: f, form: opened.form})
 	}
 	l.enqueue(s)
 }
@@ -197,7 +197,7 @@ func (l *loop) move(s *stream) (int, outcome) {
 			continue
 		}
 		live++
-		simple = simple && !t.time && !t.skip && t.splice && len(t.users) == 1
+		simple = simple && t.form == nil && !t.skip && t.splice && len(t.users) == 1
 	}
 	if live == 0 {
 		return l.discard(s)
@@ -316,11 +316,9 @@ func (l *loop) portion(s *stream, b []byte) []byte {
 			continue
 		}
 		whole = whole || len(t.users) > 1
-		if t.time {
+		if t.form != nil {
 			whole = true
-			if stampedBytes(b, stampBytes, false) > maxStamped {
-				b = b[:max(wholeLines(b, maxStamped, stampBytes, false), 1)]
-			}
+			b = t.form.portion(b, l.now)
 		}
 	}
 	if !whole {
@@ -330,7 +328,10 @@ func (l *loop) portion(s *stream, b []byte) []byte {
 		return b[:n]
 	}
 	// Half of the capacity: the pages of a pipe need not be full.
-	if s.hup || s.stuck || len(b) >= min(s.capacity, blockBytes)/2-os.Getpagesize() {
+	if s.stuck || len(b) >= min(s.capacity, blockBytes)/2-os.Getpagesize() {
+		return wholeRunes(b)
+	}
+	if s.hup {
 		return b
 	}
 	for i := range s.targets {
@@ -344,16 +345,13 @@ func (l *loop) portion(s *stream, b []byte) []byte {
 // fit returns how much of b the file takes before it has to be changed for a new
 // one. If that is nothing, it is changed now.
 func (l *loop) fit(t *target, b []byte) int {
-	f, extra := t.file, 0
-	if t.time {
-		extra = stampBytes
-	}
+	f := t.file
 	for range 2 {
 		mid, room := f.lineOpen(), f.room(l.now)
-		if stampedBytes(b, extra, mid) <= room {
+		if t.form.size(b, l.now, mid) <= room {
 			return len(b)
 		}
-		if n := wholeLines(b, room, extra, mid); n > 0 {
+		if n := t.form.lines(b, room, l.now, mid); n > 0 {
 			return n
 		}
 		moved := f.moments.moved

@@ -126,10 +126,11 @@ func (t *tail) leaveOut(text []byte, n int) bool {
 
 // line takes text out of the buffer.
 func (t *tail) line(text []byte, more bool) Line {
+	live := t.zip == nil && len(t.rest) == 0 && t.at-int64(len(t.buf)-t.from) >= t.live
 	t.from += len(text)
 	line := Line{Source: t.source, More: more, Rest: t.mid}
-	if !t.mid {
-		line.At, text = parseStamp(text)
+	if live {
+		line.At = t.grown
 	}
 	t.mid = more
 	line.Text = string(text)

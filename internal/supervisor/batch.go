@@ -123,7 +123,7 @@ func always(view) bool { return true }
 // atRest: the process is gone or cannot be ended, or a later command wants
 // something else.
 func atRest(v view) bool {
-	return !v.phase.alive() || v.phase == stuck || (v.then != thenStop && v.then != thenEnd)
+	return !v.phase.alive() || v.phase == stuck || (v.then != thenStop && v.then != thenEnd && v.then != thenDrain)
 }
 
 // atEnd: it cannot be ended. The end itself is reported to every waiter.

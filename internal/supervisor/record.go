@@ -66,7 +66,7 @@ func recordOf(m machine, l life, name string, index int, created, next time.Time
 		Restarts: m.restarts, Unstable: m.unstable, Delay: int64(m.delay), CreatedAt: created, Exit: m.exit,
 	}
 	switch {
-	case m.then == thenEnd || m.phase == ended:
+	case m.then == thenEnd || m.then == thenDrain || m.phase == ended:
 		r.Wanted = wantGone
 	case m.then == thenStop || m.phase == stopped:
 		r.Wanted = wantStopped

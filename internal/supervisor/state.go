@@ -65,9 +65,10 @@ const (
 	thenStop                // nothing
 	thenStart               // a new process
 	thenEnd                 // the end of the instance
+	thenDrain               // the same, but what has begun to serve finishes first
 )
 
-var intentNames = [...]string{"by the rules", "stop", "start", "end"}
+var intentNames = [...]string{"by the rules", "stop", "start", "end", "drain"}
 
 func (i intent) String() string { return intentNames[i] }
 
@@ -236,7 +237,7 @@ func (t *transition) rest() {
 // redirect changes what follows once the process is gone. The end of an instance
 // is final.
 func (t *transition) redirect(then intent) {
-	if t.then != thenEnd {
+	if t.then != thenEnd && t.then != thenDrain {
 		t.then = then
 	}
 }
@@ -306,13 +307,22 @@ func (t *transition) onRemove() {
 func (t *transition) onRetire() {
 	switch t.phase {
 	case online:
-		t.phase, t.then = draining, thenEnd
-		t.act(drain)
-		t.arm(t.drainWait())
+		t.drain()
+	case spawning: // it may serve before the news of its start is here
+		if t.then != thenEnd {
+			t.then = thenDrain
+		}
 	case draining:
 	default:
 		t.onRemove()
 	}
+}
+
+// drain has a process finish what it has, and then end.
+func (t *transition) drain() {
+	t.phase, t.then = draining, thenEnd
+	t.act(drain)
+	t.arm(t.drainWait())
 }
 
 func (t *transition) onStarted(msg started) {
@@ -323,6 +333,10 @@ func (t *transition) onStarted(msg started) {
 		t.emit(app.EventStart, "")
 	}
 	switch {
+	case t.then == thenDrain && t.reports && !msg.online: // it serves nobody yet
+		t.end(thenEnd)
+	case t.then == thenDrain:
+		t.drain()
 	case t.then != byRules:
 		t.end(t.then)
 	case t.reports && !msg.online:
@@ -472,7 +486,7 @@ func (t *transition) follow() {
 	case thenStart:
 		t.emit(app.EventRestart, cmp.Or(t.cause, "by command"))
 		t.afresh()
-	case thenEnd:
+	case thenEnd, thenDrain:
 		t.down(ended, "")
 	}
 }

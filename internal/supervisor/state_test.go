@@ -74,6 +74,7 @@ func situations(ph phase) []situation {
 			one("to stop", machine{then: thenStop}, plain()),
 			one("to restart", machine{then: thenStart}, plain()),
 			one("to end", machine{then: thenEnd}, plain()),
+			one("to drain", machine{then: thenDrain}, plain()),
 		}
 	case launching:
 		return []situation{
@@ -311,7 +312,7 @@ func checkTransition(t *testing.T, name string, s situation, m message, after ma
 		t.Errorf("%s: a process is forgotten if and only if it is gone", name)
 	case process && !after.phase.alive() && !isGone:
 		t.Errorf("%s: a process is left behind", name)
-	case s.m.then == thenEnd && after.phase != ended && after.then != thenEnd:
+	case (s.m.then == thenEnd || s.m.then == thenDrain) && after.phase != ended && after.then != thenEnd && after.then != thenDrain:
 		t.Errorf("%s: the end of the instance is called off", name)
 	case before == ended && (after != s.m || len(actions) > 0):
 		t.Errorf("%s: something happens after the end", name)

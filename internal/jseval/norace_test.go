@@ -1,0 +1,5 @@
+//go:build !race
+
+package jseval
+
+const raceDetector = false
