@@ -27,7 +27,8 @@ type Instance struct {
 	Version string // of the program; "" is not known
 	// Interpreter is how PM2 would name Spec.Interpreter: "node"; "" is the path itself.
 	Interpreter string
-	Env         bool // with the environment, which may hold secrets
+	Env         bool    // with the environment, which may hold secrets
+	AXM         app.AXM // what the process reports of itself
 }
 
 // Process returns the instance as `pm2 jlist` has it.
@@ -169,6 +170,14 @@ func (r *record) place() {
 	r.add(instanceVar(s), st.Index)
 }
 
+// reported is what a process has said of itself, or what stands for nothing.
+func reported(raw []byte, nothing any) any {
+	if v, err := inspect.Parse(raw); err == nil && v != nil {
+		return v
+	}
+	return nothing
+}
+
 // life is how it fares.
 func (r *record) life() {
 	s := r.in.Status
@@ -182,9 +191,9 @@ func (r *record) life() {
 		began = s.LastExit.Started
 	}
 	r.add("pm_uptime", moment(began))
-	r.add("axm_actions", []any{})
-	r.add("axm_monitor", inspect.Object{})
-	r.add("axm_options", inspect.Object{})
+	r.add("axm_actions", reported(r.in.AXM.Actions, []any{}))
+	r.add("axm_monitor", reported(r.in.AXM.Monitor, inspect.Object{}))
+	r.add("axm_options", reported(r.in.AXM.Options, inspect.Object{}))
 	r.add("axm_dynamic", inspect.Object{})
 	r.add("created_at", moment(s.CreatedAt))
 	r.add("pm_id", s.ID)
