@@ -102,7 +102,7 @@ func (c *cli) pm2Instances(ctx context.Context, targets []string, env bool) ([]p
 				in.PIDFile = a.PIDFiles[n]
 			}
 			if n < len(a.AXM) {
-				in.AXM = &a.AXM[n]
+				in.AXM = a.AXM[n]
 			}
 			list = append(list, in)
 		}

@@ -8,11 +8,14 @@ import (
 	"io"
 )
 
-// Parse reads JSON into the package's values: numbers become float64, and a key
-// that comes twice has its last value in its first place, as in JavaScript.
+// maxDepth is how deep a text may be nested: more is nobody's data.
+const maxDepth = 1000
+
+// Parse reads JSON into the package's values; numbers become float64, and a key that
+// comes twice has its last value in its first place, as in JavaScript.
 func Parse(text []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(text))
-	v, err := parse(dec)
+	v, err := parse(dec, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -22,27 +25,37 @@ func Parse(text []byte) (any, error) {
 	return v, nil
 }
 
-func parse(dec *json.Decoder) (any, error) {
+func parse(dec *json.Decoder, depth int) (any, error) {
 	token, err := dec.Token()
 	if err != nil {
 		return nil, err
 	}
-	delim, ok := token.(json.Delim)
-	if !ok {
-		return token, nil
+	if depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d", maxDepth)
 	}
-	if delim == '[' {
-		list := []any{}
-		for dec.More() {
-			v, err := parse(dec)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
+	switch token {
+	case json.Delim('['):
+		return parseList(dec, depth)
+	case json.Delim('{'):
+		return parseObject(dec, depth)
+	}
+	return token, nil
+}
+
+func parseList(dec *json.Decoder, depth int) (any, error) {
+	list := []any{}
+	for dec.More() {
+		v, err := parse(dec, depth+1)
+		if err != nil {
+			return nil, err
 		}
-		_, err := dec.Token()
-		return list, err
+		list = append(list, v)
 	}
+	_, err := dec.Token()
+	return list, err
+}
+
+func parseObject(dec *json.Decoder, depth int) (any, error) {
 	o, at := Object{}, map[string]int{}
 	for dec.More() {
 		key, err := dec.Token()
@@ -50,7 +63,7 @@ func parse(dec *json.Decoder) (any, error) {
 			return nil, err
 		}
 		name, _ := key.(string) // the decoder lets nothing else pass
-		v, err := parse(dec)
+		v, err := parse(dec, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +74,6 @@ func parse(dec *json.Decoder) (any, error) {
 		at[name] = len(o)
 		o = append(o, Member{name, v})
 	}
-	_, err = dec.Token()
+	_, err := dec.Token()
 	return o, err
 }
