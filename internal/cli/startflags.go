@@ -11,7 +11,7 @@ import (
 // startFlags declares the options of start. The values stay texts: package
 // ecosystem reads them, and says what is wrong with them.
 func startFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
-	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word`, no number (default: the script's name without extension)")
+	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word` (default: the script's name without extension)")
 	f.StringVar(&o.Namespace, "namespace", "", "a `word` that groups apps as a target (default \"default\")")
 	programFlags(f, o)
 
