@@ -23,7 +23,7 @@ func (c *cli) showCommand() *cobra.Command {
 		Short:   "Tell everything about an app, and why it died",
 		Long: `show prints how an app is configured, and of each instance how it fares: how the
 last process ended and what it wrote last to stderr, restarts, when the next one
-comes, ports and log files. The values of the environment, which may be secrets,
+comes, what it waits for, what its health checks say, ports and log files. The values of the environment, which may be secrets,
 are hidden unless --show-env asks for them.`,
 		Example: `  pace show api
   pace show 3
@@ -108,6 +108,7 @@ func appFields(s *app.Spec) [][2]string {
 	if s.Namespace != "default" {
 		add("namespace", s.Namespace)
 	}
+	originFields(s, add)
 	add("script", s.Exec)
 	add("args", words(s.Args))
 	interpreter := s.Interpreter
@@ -123,8 +124,13 @@ func appFields(s *app.Spec) [][2]string {
 	add("sockets", strings.Join(s.Sockets, ", "))
 	add("instances", strconv.Itoa(s.Instances))
 	restart := fmt.Sprintf("until %s in a row, each below %s of uptime", count(s.MaxRestarts, "failure"), s.MinUptime)
-	if s.NoAutorestart {
+	switch {
+	case s.Job != "":
+		restart = "no, it is a job"
+	case s.NoAutorestart:
 		restart = "no"
+	case s.NoRetry:
+		restart += "; not tried again later"
 	}
 	add("autorestart", restart)
 	add("restart delay", duration(s.RestartDelay))
@@ -144,6 +150,7 @@ func appFields(s *app.Spec) [][2]string {
 		ready = "at its 'ready' message, " + ready
 	}
 	add("ready", ready)
+	triggerFields(s, add)
 	add("log form", logForm(s))
 	return f
 }
@@ -187,6 +194,7 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 			ready = "yes"
 		}
 		add("ready", ready)
+		checkFields(s, now, add)
 	}
 	add("listens on", strings.Join(s.Ports, ", "))
 	balance := string(s.Balance)
@@ -209,9 +217,7 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 	if e := s.LastExit; e != nil {
 		add("last exit", lastExit(e, now))
 	}
-	if !s.NextRestart.IsZero() && s.State == app.Waiting {
-		add("next start", fmt.Sprintf("%s, in %s", clock(s.NextRestart, now), s.NextRestart.Sub(now).Round(100*time.Millisecond)))
-	}
+	timeFields(s, now, add)
 	if !s.CreatedAt.IsZero() {
 		add("created", clock(s.CreatedAt, now))
 	}
