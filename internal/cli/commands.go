@@ -42,7 +42,7 @@ func commandGroups() []commandGroup {
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.startupCommand(),
 				c.unstartupCommand(), c.versionCommand(), c.completionCommand(), c.saveCommand(), c.resurrectCommand(),
 				c.cleardumpCommand(), c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(),
-				c.confCommand(), c.reportCommand(),
+				c.confCommand(), c.reportCommand(), c.slistCommand(),
 			}
 		}},
 	}
@@ -50,7 +50,7 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`dash dashboard imonit monit slist sysinfos`)
+	return strings.Fields(`dash dashboard imonit monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.

@@ -62,7 +62,7 @@ func TestTriggerFailsIfOneDoesNotReply(t *testing.T) {
 	f.run("trigger", "api", "x").want(t, 1, "[api:0:default]=1\n", "pace: trigger x: api (1): no reply within 10s\n")
 }
 
-// typing is an input that is typed line by line when the output asks for it.
+// What is typed goes to the app, line by line, and its answers come back.
 func TestAttach(t *testing.T) {
 	list := []app.Status{{ID: 3, Name: "shell", Mode: app.Fork, State: app.Online, PID: 9}}
 	sent := make(chan string, 4)

@@ -18,7 +18,8 @@ import (
 const (
 	atBoot   = "resurrect"  // starts the daemon, and the saved apps that do not run
 	atReload = "reload all" // replaces them without a failed request
-	atStop   = "kill"       // ends the apps, the daemon and the keeper
+	// atStop ends the apps, the daemon and the keeper; what ran comes back at boot.
+	atStop = "kill --remember"
 )
 
 // pidFile is the keeper's, in Paceline's home: the parent of all, which lives as
