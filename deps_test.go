@@ -50,7 +50,7 @@ var imports = map[string][]string{
 	"internal/hostinfo":  nil,
 	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule"},
+	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",

@@ -32,8 +32,13 @@ func commandGroups() []commandGroup {
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
-				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
+				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
 				c.idCommand(), c.pidCommand(),
+			}
+		}},
+		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
 			}
 		}},
 		{"talk", "Talk to running apps:", (*cli).talkCommands},
