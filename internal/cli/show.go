@@ -23,8 +23,9 @@ func (c *cli) showCommand() *cobra.Command {
 		Short:   "Tell everything about an app, and why it died",
 		Long: `show prints how an app is configured, and of each instance how it fares: how the
 last process ended and what it wrote last to stderr, restarts, when the next one
-comes, what it waits for, what its health checks say, ports and log files. The values of the environment, which may be secrets,
-are hidden unless --show-env asks for them.`,
+comes, what it waits for, what its health checks say, ports and log files. The
+values of the environment, which may be secrets, are hidden unless --show-env asks
+for them.`,
 		Example: `  pace show api
   pace show 3
   pace show api --show-env`,
@@ -108,7 +109,6 @@ func appFields(s *app.Spec) [][2]string {
 	if s.Namespace != "default" {
 		add("namespace", s.Namespace)
 	}
-	originFields(s, add)
 	add("script", s.Exec)
 	add("args", words(s.Args))
 	interpreter := s.Interpreter
@@ -150,7 +150,6 @@ func appFields(s *app.Spec) [][2]string {
 		ready = "at its 'ready' message, " + ready
 	}
 	add("ready", ready)
-	triggerFields(s, add)
 	add("log form", logForm(s))
 	return f
 }
@@ -194,7 +193,9 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 			ready = "yes"
 		}
 		add("ready", ready)
-		checkFields(s, now, add)
+		for _, c := range s.Checks {
+			add(c.Name, oneLine(answered(c, now)))
+		}
 	}
 	add("listens on", strings.Join(s.Ports, ", "))
 	balance := string(s.Balance)
@@ -217,7 +218,9 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 	if e := s.LastExit; e != nil {
 		add("last exit", lastExit(e, now))
 	}
-	timeFields(s, now, add)
+	if !s.NextRestart.IsZero() && (s.State == app.Waiting || s.State == app.Errored) {
+		add("next start", fmt.Sprintf("%s, in %s", clock(s.NextRestart, now), s.NextRestart.Sub(now).Round(100*time.Millisecond)))
+	}
 	if !s.CreatedAt.IsZero() {
 		add("created", clock(s.CreatedAt, now))
 	}
