@@ -38,6 +38,8 @@ var imports = map[string][]string{
 	"internal/cli": {
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/inspect",
 		"internal/pm2", "internal/probe", "internal/serve", "internal/settings", "internal/startup",
+		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
+		"internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},
@@ -45,9 +47,10 @@ var imports = map[string][]string{
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
 	"internal/inspect":   nil,
+	"internal/hostinfo":  nil,
 	"internal/settings":  {"internal/state"},
 	"internal/api":       {"internal/app"},
-	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule"},
+	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",

@@ -177,8 +177,8 @@ func (c *Client) Resurrect(ctx context.Context, q ResurrectRequest) (ActionReply
 }
 
 // Kill stops every app, the daemon and the keeper.
-func (c *Client) Kill(ctx context.Context) (r KillReply, err error) {
-	return r, c.post(ctx, "/v1/kill", struct{}{}, &r)
+func (c *Client) Kill(ctx context.Context, q KillRequest) (r KillReply, err error) {
+	return r, c.post(ctx, "/v1/kill", q, &r)
 }
 
 // Update replaces the daemon by another binary. It returns when the old one has

@@ -124,7 +124,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpEvents:    func() error { return c.Events(ctx, Handler[app.Event]{Value: func(app.Event) error { return nil }}) },
 		OpSave:      func() error { _, err := c.Save(ctx, SaveRequest{Force: true}); return err },
 		OpResurrect: func() error { _, err := c.Resurrect(ctx, ResurrectRequest{}); return err },
-		OpKill:      func() error { _, err := c.Kill(ctx); return err },
+		OpKill:      func() error { _, err := c.Kill(ctx, KillRequest{}); return err },
 		OpUpdate:    func() error { _, err := c.Update(ctx, UpdateRequest{}); return err },
 		OpDoctor:    func() error { _, err := c.Doctor(ctx); return err },
 	} {
@@ -234,7 +234,7 @@ func TestEnsureStartsADaemon(t *testing.T) {
 	}
 	failing := errors.New("home is not yours")
 	c = New(Options{Home: shortDir(t), Ensure: func(context.Context) error { return failing }})
-	if _, err := c.Kill(t.Context()); !errors.Is(err, failing) || errors.Is(err, ErrLost) {
+	if _, err := c.Kill(t.Context(), KillRequest{}); !errors.Is(err, failing) || errors.Is(err, ErrLost) {
 		t.Errorf("got %v, want what Ensure said", err)
 	}
 }

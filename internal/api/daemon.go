@@ -22,6 +22,13 @@ type UpdateReply struct {
 	PID int `json:"pid"` // of the daemon that ends
 }
 
+// KillRequest asks for the end of everything.
+type KillRequest struct {
+	// Remember leaves the apps in the list, so that the next daemon starts those that
+	// ran; otherwise they are forgotten.
+	Remember bool `json:"remember,omitempty"`
+}
+
 // KillReply tells what was ended. The daemon and the keeper end after it.
 type KillReply struct {
 	Stopped   int `json:"stopped"` // instances

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -221,6 +222,20 @@ func (q ScaleRequest) Count(present, cpus int) (int, error) {
 		return 0, invalid("%d instances of %s are more than %d", n, q.App, app.MaxInstances)
 	}
 	return n, nil
+}
+
+// DecodeKill reads the body of OpKill; none at all is the zero request.
+// Errors: *Error with CodeInvalid.
+func DecodeKill(r io.Reader) (KillRequest, error) {
+	var q KillRequest
+	body, err := io.ReadAll(io.LimitReader(r, MaxBody+1))
+	if err != nil {
+		return q, invalid("read the request: %v", err)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return q, nil
+	}
+	return q, decode(bytes.NewReader(body), &q)
 }
 
 // DecodeUpdate reads and checks the body of OpUpdate. Errors: *Error with CodeInvalid.

@@ -91,7 +91,7 @@ func exchanges() map[string]exchange {
 		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
 		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
-		OpKill:      {response: reflect.TypeFor[KillReply]()},
+		OpKill:      {request: reflect.TypeFor[KillRequest](), response: reflect.TypeFor[KillReply]()},
 		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
 		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
 		OpSave:      {request: reflect.TypeFor[SaveRequest](), response: reflect.TypeFor[SaveReply]()},

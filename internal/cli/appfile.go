@@ -106,6 +106,9 @@ func (c *cli) apply(ctx context.Context, q api.ApplyRequest) (api.ActionReply, e
 	if _, terminal := c.Terminal(c.Stderr); terminal && !c.silent && q.Action == api.ApplyReload {
 		progress = c.step
 	}
+	for i := range q.Specs {
+		q.Specs[i].PM2 = q.Specs[i].PM2 || c.asPM2()
+	}
 	reply, err := c.client.Apply(ctx, q, progress)
 	c.tellChanges(reply.Changes)
 	return reply, err
@@ -198,8 +201,8 @@ func (c *cli) startOrCommand(name string, action api.ApplyAction, aliases ...str
 		Use:     name + " file",
 		Aliases: aliases,
 		Short:   "Start the apps of a file, " + what + " those that are there",
-		Long: name + ` starts the apps of an app file; those that are there get what the file says and are
-` + what + `ed. It is the same as ` + what + ` with the file.`,
+		Long: name + ` starts the apps of an app file; those that are there get what the
+file says and are ` + what + `ed. It is the same as ` + what + ` with the file.`,
 		Example: "  pace " + name + " ecosystem.config.js\n  pace " + name + " apps.yaml --env production --only api",
 		Args:    atLeast(1, "an app file"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,8 @@ func normalise(root *cobra.Command, args []string) ([]string, error) {
 		case !isFlag(head[i]):
 			at = i
 		case values.takesNext(head[i]):
+			i++
+		case mayTakeNext(root, head[i]) && i+1 < len(head) && !isFlag(head[i+1]) && find(root, head[i+1]) == nil:
 			i++
 		}
 	}
@@ -77,16 +80,7 @@ func shield(values flagSet, head, tail []string) (flags, words []string) {
 // not the only word there is: `start app.js --watch src`, but `start --watch app.js`.
 // Commands that need no word give it the only one as well: `logs --highlight error`.
 func join(cmd *cobra.Command, values flagSet, words []string) []string {
-	alone, greedy := map[string]bool{}, false
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if how, ok := f.Annotations[mayBeAlone]; ok {
-			greedy = greedy || len(how) > 0
-			alone["--"+f.Name] = true
-			if f.Shorthand != "" {
-				alone["-"+f.Shorthand] = true
-			}
-		}
-	})
+	alone, greedy := optionalFlags(cmd)
 	if len(alone) == 0 {
 		return words
 	}
@@ -115,6 +109,30 @@ func join(cmd *cobra.Command, values flagSet, words []string) []string {
 	return out
 }
 
+// optionalFlags are the options of a command whose value is optional. greedy: they take
+// the next word also if it is the only one.
+func optionalFlags(cmd *cobra.Command) (alone map[string]bool, greedy bool) {
+	alone = map[string]bool{}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if how, ok := f.Annotations[mayBeAlone]; ok {
+			greedy = greedy || len(how) > 0
+			alone["--"+f.Name] = true
+			if f.Shorthand != "" {
+				alone["-"+f.Shorthand] = true
+			}
+		}
+	})
+	return alone, greedy
+}
+
+// mayTakeNext tells whether the option has an optional value in any command.
+func mayTakeNext(root *cobra.Command, word string) bool {
+	return slices.ContainsFunc(root.Commands(), func(cmd *cobra.Command) bool {
+		alone, _ := optionalFlags(cmd)
+		return alone[word]
+	})
+}
+
 func find(root *cobra.Command, word string) *cobra.Command {
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == word || cmd.HasAlias(word) {
@@ -128,13 +146,14 @@ func find(root *cobra.Command, word string) *cobra.Command {
 func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
 
 // flagSet tells which options of any command take a value: by name, and by
-// letter. A test holds that no two commands disagree.
+// letter. A test holds that no two commands disagree, but for --format, which has a
+// value only behind its command.
 type flagSet map[string]bool
 
 func valueFlags(root *cobra.Command) flagSet {
 	values := flagSet{}
 	add := func(f *pflag.Flag) {
-		takes := f.NoOptDefVal == ""
+		takes := f.NoOptDefVal == "" && f.Name != "format"
 		values["--"+f.Name] = takes
 		if f.Shorthand != "" {
 			values["-"+f.Shorthand] = takes

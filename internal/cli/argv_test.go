@@ -28,6 +28,19 @@ func TestNormalise(t *testing.T) {
 		{"scale api -1", "scale -- api -1"},
 		{"scale api +2 --silent", "scale --silent -- api +2"},
 		{"scale -1 api", "scale -- -1 api"},
+		{"start app.js --watch", "start app.js --watch"},
+		{"start --watch app.js", "start --watch app.js"},
+		{"start app.js --watch src", "start app.js --watch=src"},
+		{"start --watch src app.js", "start --watch=src app.js"},
+		{"start app.js --watch --ignore-watch logs", "start app.js --watch --ignore-watch logs"},
+		{"start app.js --watch src --watch lib -- --watch x", "start app.js --watch=src --watch=lib -- --watch x"},
+		{"start --name x --watch app.js", "start --name x --watch app.js"},
+		{"start app.js -l all.log", "start app.js -l=all.log"},
+		{"start app.js -l", "start app.js -l"},
+		{"-l all.log start app.js", "start -l=all.log app.js"},
+		{"restart api --watch", "restart api --watch"},
+		{"restart --watch api", "restart --watch api"},
+		{"scale app +2", "scale -- app +2"},
 		{"scale -s api -- -2", "scale -s -- api -2"},
 		{"scale api -x", "scale -x -- api"},
 		{"help", "--help"},
@@ -57,7 +70,12 @@ func TestUnknownCommands(t *testing.T) {
 		"server.js":                  "`pace start server.js`",
 		"frobnicate":                 "`pace help`",
 		"--no-color xyzzy":           "`pace help`",
-		"start a.js --watch":         "--watch is an option of PM2's that is not there yet",
+		"start a.js --attach":        "--attach is an option of PM2's that is not there yet",
+		"start a.js --env x":         "--env x needs an app file",
+		"start a.js --only x":        "--only x needs an app file",
+		"restart api --env x":        "--env x needs an app file",
+		"stop api --only x":          "--only x needs an app file",
+		"startOrRestart api":         "no app file by its name",
 		"start a.js --frob":          "unknown option --frob",
 		"start a.js -Z":              "unknown option -Z",
 		"start --name":               "--name needs a value",
@@ -66,7 +84,7 @@ func TestUnknownCommands(t *testing.T) {
 		"logs --lines x":             "--lines",
 		"logs --out --err":           "err out",
 		"logs --lines -5":            "--lines -5",
-		"start":                      "name what to start",
+		"start":                      "there is no app file in",
 		"start -- x":                 "name what to start",
 		"stop":                       "name one target",
 		"scale api":                  "pace scale api 4",
@@ -74,9 +92,9 @@ func TestUnknownCommands(t *testing.T) {
 		"wait api asleep":            "none of online",
 		"wait api ready --timeout 0": "above zero",
 		"completion tcsh":            "bash, zsh, fish",
-		"start - ":                   "not there yet",
-		"start ecosystem.config.js":  "cannot be read yet",
-		"start apps.json":            "cannot be read yet",
+		"start - ":                   "standard input",
+		"start ecosystem.config.js":  "there is no such file",
+		"start apps.json":            "there is no such file",
 		"start a.js b.js --name x":   "one by one",
 	} {
 		f.run(strings.Fields(args)...).want(t, 1, "", mention)
@@ -111,6 +129,9 @@ func TestOptionsTakeAValueInAllCommandsOrNone(t *testing.T) {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
 			for _, name := range []string{"--" + f.Name, "-" + f.Shorthand} {
 				known, ok := takes[name]
+				if name == "--format" {
+					continue
+				}
 				if now := f.NoOptDefVal == ""; ok && name != "-" && known != now {
 					t.Errorf("%s: %s takes a value: %v, elsewhere %v", cmd.Name(), name, now, known)
 				} else {
@@ -176,6 +197,7 @@ func TestNoCommandPrintsUsage(t *testing.T) {
 func FuzzNormalise(f *testing.F) {
 	f.Add("-i 4 start a.js -- -x")
 	f.Add("scale api -1 -- 2")
+	f.Add("-l x start app.js --watch src --watch -- --watch y")
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Fields(line)
 		root := newCLI(Options{}).root()
@@ -193,6 +215,11 @@ func FuzzNormalise(f *testing.F) {
 		count := func(words []string) map[string]int {
 			n := map[string]int{}
 			for _, w := range words {
+				option, value, joined := strings.Cut(w, "=") // "--watch src" has become "--watch=src"
+				if joined && mayTakeNext(root, option) {
+					n[option]++
+					w = value
+				}
 				if w != "--" {
 					n[w]++
 				}

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -123,6 +125,9 @@ func (ch *changing) act(ctx context.Context, targets []string) (api.ActionReply,
 	list, err := ch.client.Apps(ctx, api.AppsQuery{Targets: targets, Env: true})
 	if err != nil {
 		return api.ActionReply{}, err
+	}
+	if len(list) == 0 {
+		return api.ActionReply{}, fmt.Errorf("there is no app that %s could mean", strings.Join(targets, ", "))
 	}
 	specs := make([]app.Spec, 0, len(list))
 	for i := range list {

@@ -457,8 +457,8 @@ func TestCheckArguments(t *testing.T) {
 		f.run(strings.Fields(args)...).want(t, 1, "", want)
 	}
 	f.set(api.OpApps, unknown)
-	f.run("check", "app.json").want(t, 1, "", "cannot be read yet")
-	f.run("check", "-").want(t, 1, "", "not there yet")
+	f.run("check", "app.json").want(t, 1, "", "there is no such file")
+	f.run("check", "-").want(t, 1, "", "standard input")
 	f.set(api.OpApps, give([]api.AppInfo{sampleApps(false)[1]}))
 	f.run("check", "api", "--kill-signal", "TERM", "--path", "/x", "--", "y").want(t, 1, "", "api exists, and is checked as it is configured, without --kill-signal, --")
 }

@@ -32,8 +32,13 @@ func commandGroups() []commandGroup {
 		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
 			return []*cobra.Command{
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
-				c.reloadLogsCommand(), c.logrotateCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
+				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
 				c.idCommand(), c.pidCommand(),
+			}
+		}},
+		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
+			return []*cobra.Command{
+				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
 			}
 		}},
 		{"talk", "Talk to running apps:", (*cli).talkCommands},
@@ -42,7 +47,7 @@ func commandGroups() []commandGroup {
 				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.startupCommand(),
 				c.unstartupCommand(), c.versionCommand(), c.completionCommand(), c.saveCommand(), c.resurrectCommand(),
 				c.cleardumpCommand(), c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(),
-				c.confCommand(), c.reportCommand(),
+				c.confCommand(), c.reportCommand(), c.slistCommand(),
 			}
 		}},
 	}
@@ -50,7 +55,7 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`dash dashboard imonit monit slist sysinfos`)
+	return strings.Fields(`dash dashboard imonit monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.

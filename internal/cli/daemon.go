@@ -36,15 +36,19 @@ func (c *cli) pingCommand() *cobra.Command {
 const goneTimeout = 10 * time.Second
 
 func (c *cli) killCommand() *cobra.Command {
-	return &cobra.Command{
+	var q api.KillRequest
+	cmd := &cobra.Command{
 		Use:   "kill",
 		Short: "Stop all apps, the daemon and the keeper",
 		Long: `kill stops every app, forgets it, and ends Paceline's own processes. Without a
-daemon there is nothing to do, which is no error.`,
-		Example: `  pace kill`,
-		Args:    noWords,
+daemon there is nothing to do, which is no error. With --remember the apps stay in
+the list: the next command that needs a daemon starts those that ran. That is how
+apps come back after a reboot; see startup.`,
+		Example: `  pace kill
+  pace kill --remember`,
+		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			reply, err := c.local.Kill(cmd.Context())
+			reply, err := c.local.Kill(cmd.Context(), q)
 			if errors.Is(err, api.ErrNoDaemon) {
 				c.say("no daemon runs")
 				return nil
@@ -65,6 +69,8 @@ daemon there is nothing to do, which is no error.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&q.Remember, "remember", false, "have the next daemon start what runs now")
+	return cmd
 }
 
 // updateTimeout bounds how long the new daemon may take to answer.

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"paceline/internal/deploy"
+	"paceline/internal/ecosystem"
 )
 
 func (c *cli) deployCommand() *cobra.Command {
@@ -78,11 +79,7 @@ func (c *cli) deploy(ctx context.Context, args []string, force bool) error {
 	if len(args) == 0 {
 		return errors.New("name the environment, e.g. pace deploy production")
 	}
-	at, err := c.abs(file)
-	if err != nil {
-		return err
-	}
-	config, unknown, err := deployConfig(at, args[0])
+	config, unknown, err := c.deployConfig(ctx, file, args[0])
 	if err != nil {
 		return err
 	}
@@ -117,27 +114,18 @@ func isDeployFile(dir, word string) bool {
 }
 
 // deployConfig reads one environment of an app file's deploy section.
-func deployConfig(file, environment string) (config deploy.Config, unknown []string, err error) {
-	text, err := os.ReadFile(file)
+func (c *cli) deployConfig(ctx context.Context, file, environment string) (config deploy.Config, unknown []string, err error) {
+	o, err := c.loadOptions(file, ecosystem.StartOptions{}, fileOptions{env: environment})
 	if err != nil {
-		return config, nil, fmt.Errorf("read the app file: %w", err)
+		return config, nil, err
 	}
-	var content struct {
-		Deploy map[string]json.RawMessage `json:"deploy"`
+	sections, err := ecosystem.Deploy(ctx, o)
+	if err != nil {
+		return config, nil, err
 	}
-	if !strings.HasSuffix(file, ".json") {
-		return config, nil, fmt.Errorf("%s cannot be read yet; write the deploy section as JSON", file)
-	}
-	if err := json.Unmarshal(text, &content); err != nil {
-		return config, nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	section, ok := content.Deploy[environment]
+	section, ok := sections[environment]
 	if !ok {
-		var names []string
-		for name := range content.Deploy {
-			names = append(names, name)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(sections))
 		if len(names) == 0 {
 			return config, nil, fmt.Errorf("%s has no deploy section; it needs deploy.%s with host, repo, path and ref", file, environment)
 		}

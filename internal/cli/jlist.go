@@ -28,7 +28,21 @@ jlist in its order.
 		Example: `  pace jlist
   pace jlist | jq -r '.[] | select(.pm2_env.status == "errored") | .name'
   pace jlist --show-env api`,
-	}, func(list []any) string { return string(inspect.AppendJSON(nil, list)) })
+	}, c.printJSON)
+}
+
+// printJSON prints instances one by one: a list of hundreds is megabytes.
+func (c *cli) printJSON(instances []pm2.Instance) {
+	text := []byte("[")
+	for i, in := range instances {
+		if i > 0 {
+			text = append(text[:0], ',')
+		}
+		text = inspect.AppendJSON(text, pm2.Process(in))
+		c.out.Write(text) //nolint:errcheck // bufio keeps the error for Flush
+		text = text[:0]
+	}
+	c.printf("%s]", text)
 }
 
 func (c *cli) prettylistCommand() *cobra.Command {
@@ -40,11 +54,17 @@ search it line by line; of more than 100 instances it tells only the number.
 ` + envWords,
 		Example: `  pace prettylist
   pace prettylist | grep -c "restart_time: 0"`,
-	}, func(list []any) string { return inspect.Text(list) })
+	}, func(instances []pm2.Instance) {
+		list := make([]any, len(instances))
+		for i, in := range instances {
+			list[i] = pm2.Process(in)
+		}
+		c.printf("%s", inspect.Text(list))
+	})
 }
 
 // pm2List builds a command that prints instances in PM2's shape.
-func (c *cli) pm2List(cmd *cobra.Command, format func([]any) string) *cobra.Command {
+func (c *cli) pm2List(cmd *cobra.Command, show func([]pm2.Instance)) *cobra.Command {
 	env := cmd.Flags().Bool("show-env", false, "with the environment of each app, which may hold secrets")
 	cmd.ValidArgsFunction = c.completeTargets
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -52,11 +72,7 @@ func (c *cli) pm2List(cmd *cobra.Command, format func([]any) string) *cobra.Comm
 		if err != nil {
 			return err
 		}
-		list := make([]any, len(instances))
-		for i, in := range instances {
-			list[i] = pm2.Process(in)
-		}
-		c.printf("%s", format(list))
+		show(instances)
 		if !c.asPM2() { // PM2 ends neither with a newline
 			c.printf("\n")
 		}

@@ -129,9 +129,19 @@ func (c *cli) pm2Table(ctx context.Context, targets []string, o listing) error {
 // pm2Heads are the columns, each with the width that PM2 gives it at least.
 func pm2Heads() []column {
 	return []column{
-		{head: "id", max: 4}, {head: "name", max: 6}, {head: "namespace", max: 13}, {head: "version", max: 9}, {head: "mode", max: 9},
-		{head: "pid", max: 10}, {head: "uptime", max: 8}, {head: "↺", max: 6}, {head: "status", max: 11}, {head: "cpu", max: 10},
-		{head: "mem", max: 10}, {head: "user", max: 10}, {head: "watching", max: 10},
+		{head: "id", max: 4},
+		{head: "name", max: 6},
+		{head: "namespace", max: 13},
+		{head: "version", max: 9},
+		{head: "mode", max: 9},
+		{head: "pid", max: 10},
+		{head: "uptime", max: 8},
+		{head: "↺", max: 6},
+		{head: "status", max: 11},
+		{head: "cpu", max: 10},
+		{head: "mem", max: 10},
+		{head: "user", max: 10},
+		{head: "watching", max: 10},
 	}
 }
 
@@ -221,9 +231,18 @@ func (c *cli) miniBlock(in pm2.Instance) {
 	}
 	c.printf("+--- %s\n", in.Spec.Name)
 	for _, f := range [][2]string{
-		{"namespace", row[2]}, {"version", row[3]}, {"pid", row[5]}, {"pm2 id", strconv.Itoa(s.ID)}, {"status", row[8]},
-		{"mode", row[4]}, {"restarted", row[7]}, {"uptime", row[6]}, {"memory usage", row[10] + " "}, {"error log", s.ErrFile},
-		{"watching", watching}, {"PID file", in.PIDFile},
+		{"namespace", row[2]},
+		{"version", row[3]},
+		{"pid", row[5]},
+		{"pm2 id", strconv.Itoa(s.ID)},
+		{"status", row[8]},
+		{"mode", row[4]},
+		{"restarted", row[7]},
+		{"uptime", row[6]},
+		{"memory usage", row[10] + " "},
+		{"error log", s.ErrFile},
+		{"watching", watching},
+		{"PID file", in.PIDFile},
 	} {
 		c.printf("%s : %s\n", f[0], f[1])
 	}

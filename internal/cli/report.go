@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +31,7 @@ apps' environments and output are not in it; their names are. It starts no daemo
 		Args:    noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c.printf("--- Paceline report ---\n")
-			c.fields(append(c.about(cmd.Context()), [2]string{"system", runtime.GOOS + "/" + runtime.GOARCH}))
+			c.fields(append(c.about(cmd.Context()), [2]string{"system", goruntime.GOOS + "/" + goruntime.GOARCH}))
 			if c.Doctor != nil {
 				c.printf("--- System ---\n")
 				for _, check := range c.Doctor() {

@@ -88,7 +88,9 @@ status 2 when nothing is online any more.`,
 }
 
 // asPM2Runtime tells whether PM2's behaviour is wanted where ours is another.
-func (c *cli) asPM2Runtime() bool { return slices.Contains([]string{"pm2-runtime", "pm2-docker"}, c.Name) }
+func (c *cli) asPM2Runtime() bool {
+	return slices.Contains([]string{"pm2-runtime", "pm2-docker"}, c.Name)
+}
 
 // running is one execution of the command.
 type running struct {

@@ -54,7 +54,7 @@ are hidden unless --show-env asks for them.`,
 // show prints one app and its instances.
 func (c *cli) show(a *api.AppInfo, env bool) {
 	c.printf("%s\n", c.look.paint(bold, a.Spec.Name))
-	c.fields(appFields(&a.Spec))
+	c.fields(append(appFields(&a.Spec), moreFields(&a.Spec, c.Now())...))
 	c.environment(a, env)
 	for i := range a.Instances {
 		s := &a.Instances[i]

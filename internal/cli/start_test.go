@@ -129,8 +129,12 @@ func TestStartOfWhatExists(t *testing.T) {
 		}
 		return unknown(r)
 	}
+	worker := app.Defaults()
+	worker.Name, worker.Exec, worker.Cwd = "worker", "/srv/worker", "/srv"
 	f := newFake(t, map[string]func(*http.Request) any{
 		api.OpInstances: exists, api.OpStart: started,
+		api.OpApps:    give([]api.AppInfo{{Spec: worker}}),
+		api.OpApply:   give(api.ActionReply{Changes: []app.Change{{App: "worker", Field: "instances", Old: "1", New: "2", Kind: app.Changed}}}),
 		api.OpRestart: give(api.ActionReply{Instances: []app.Status{{ID: 3, Name: "worker", State: app.Online}}}),
 	})
 	for _, c := range []struct{ args, request, mention string }{
@@ -141,8 +145,9 @@ func TestStartOfWhatExists(t *testing.T) {
 		{"api.v2", `restart {"targets":["api.v2"]}`, ""},
 		{"./worker", `start {"specs"`, ""},
 		{"worker --force", `start {"specs"`, ""},
-		{"worker -i 2", "", "worker exists, and --instances cannot change it"},
-		{"worker -- -x", "", "worker exists, and -- cannot change it"},
+		{"worker -i 2", `apply {"specs":[{"name":"worker","exec":"/srv/worker","cwd":"/srv","mode":"fork","instances":2,`, ""},
+		{"worker -- -x", `apply {"specs":[{"name":"worker","exec":"/srv/worker","args":["-x"],`, ""},
+		{"worker --kill-timeout soon", "", "--kill-timeout"},
 		{"7", "", "not found"},
 		{"/^x/", "", "not found"},
 		{"nothing", "", "nothing"},

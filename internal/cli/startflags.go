@@ -150,9 +150,13 @@ type pathsFlag struct {
 	list *[]string
 }
 
+// String is empty: there is no default to show.
 func (p *pathsFlag) String() string { return "" }
-func (p *pathsFlag) Type() string   { return "paths" }
 
+// Type is the word that help shows.
+func (p *pathsFlag) Type() string { return "paths" }
+
+// Set takes the value that was typed.
 func (p *pathsFlag) Set(text string) error {
 	switch *p.on = true; text {
 	case alone, "true":
@@ -170,9 +174,13 @@ type logFlag struct {
 	usual *bool
 }
 
+// String is empty: there is no default to show.
 func (l *logFlag) String() string { return "" }
-func (l *logFlag) Type() string   { return "file" }
 
+// Type is the word that help shows.
+func (l *logFlag) Type() string { return "file" }
+
+// Set takes the value that was typed.
 func (l *logFlag) Set(text string) error {
 	if *l.usual = text == alone; !*l.usual {
 		*l.file = text
@@ -183,9 +191,13 @@ func (l *logFlag) Set(text string) error {
 // blanksFlag takes several words in one, and may be repeated.
 type blanksFlag struct{ list *[]string }
 
+// String is empty: there is no default to show.
 func (b *blanksFlag) String() string { return "" }
-func (b *blanksFlag) Type() string   { return "words" }
 
+// Type is the word that help shows.
+func (b *blanksFlag) Type() string { return "words" }
+
+// Set takes the value that was typed.
 func (b *blanksFlag) Set(text string) error {
 	*b.list = append(*b.list, strings.Fields(text)...)
 	return nil
@@ -194,9 +206,13 @@ func (b *blanksFlag) Set(text string) error {
 // secondsFlag is a duration whose bare number counts seconds, as PM2's --watch-delay.
 type secondsFlag struct{ text *string }
 
+// String is empty: there is no default to show.
 func (s *secondsFlag) String() string { return "" }
-func (s *secondsFlag) Type() string   { return "duration" }
 
+// Type is the word that help shows.
+func (s *secondsFlag) Type() string { return "duration" }
+
+// Set takes the value that was typed.
 func (s *secondsFlag) Set(text string) error {
 	if *s.text = text; text != "" && strings.Trim(text, "0123456789.") == "" {
 		*s.text = text + "s"

@@ -29,7 +29,6 @@ func TestTalkCommands(t *testing.T) {
 		{"trigger api greet", `trigger {"targets":["api"],"action":"greet","timeout_ms":10000}`, "[api:0:default]={\"hi\":\"a\\u001b[31m\"}\n[api:1:web]=null\n"},
 		{"trigger api greet a b --timeout 2s", `trigger {"targets":["api"],"action":"greet","params":"a b","timeout_ms":2000}`, "2 processes have received command greet\n"},
 		{"reloadLogs", "reopen {}", "reopened 2 log files\n"},
-		{"logrotate", "reopen {}", "rotates its logs itself"},
 	} {
 		f.run(strings.Fields(c.args)...).want(t, 0, c.stdout, "")
 		if seen := f.requests(); !strings.HasSuffix(seen, c.request) {
@@ -62,7 +61,7 @@ func TestTriggerFailsIfOneDoesNotReply(t *testing.T) {
 	f.run("trigger", "api", "x").want(t, 1, "[api:0:default]=1\n", "pace: trigger x: api (1): no reply within 10s\n")
 }
 
-// typing is an input that is typed line by line when the output asks for it.
+// What is typed goes to the app, line by line, and its answers come back.
 func TestAttach(t *testing.T) {
 	list := []app.Status{{ID: 3, Name: "shell", Mode: app.Fork, State: app.Online, PID: 9}}
 	sent := make(chan string, 4)

@@ -102,19 +102,3 @@ line anyhow. SIGUSR2 to the daemon does the same.`,
 		},
 	}
 }
-
-func (c *cli) logrotateCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "logrotate",
-		Short: "Tell how logs are rotated: by Paceline itself",
-		Long: `logrotate changes nothing: where PM2 writes a file for the system's logrotate,
-Paceline rotates and compresses log files by itself, without losing a line.`,
-		Example: `  pace logrotate`,
-		Args:    noWords,
-		RunE: func(*cobra.Command, []string) error {
-			c.say("Paceline rotates its logs itself: at 10 MB, with 10 old ones kept, compressed.\n" +
-				"`pace start --log-max-size 50M --log-keep 5` sets other limits; nothing is to be installed.")
-			return nil
-		},
-	}
-}

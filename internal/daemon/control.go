@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -25,6 +26,15 @@ func (d *daemon) version(*http.Request) (any, error) {
 
 // kill ends all apps, then the daemon and the keeper.
 func (d *daemon) kill(r *http.Request) (any, error) {
+	q, err := api.DecodeKill(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if q.Remember {
+		if err := d.remember(); err != nil {
+			return nil, err
+		}
+	}
 	ids := d.ids()
 	if len(ids) > 0 {
 		// What is asked to end must end, even if who asked does not wait for it.
@@ -37,6 +47,20 @@ func (d *daemon) kill(r *http.Request) (any, error) {
 	}
 	d.leave()
 	return api.KillReply{Stopped: len(ids), PID: os.Getpid(), KeeperPID: os.Getppid()}, nil
+}
+
+// remember has the state file be what it is now, whatever becomes of the apps until
+// the daemon ends.
+func (d *daemon) remember() error {
+	text, err := os.ReadFile(d.statePath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // there are no apps
+	}
+	if err != nil {
+		return fmt.Errorf("remember the apps: %w", err)
+	}
+	d.remembered = text
+	return nil
 }
 
 // deleteAll ends all instances and lets their ports go.

@@ -52,6 +52,7 @@ type daemon struct {
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
 	saving     sync.Mutex      // guards the files of saved apps
+	remembered []byte          // the state file is to be this in the end; nil: as it is then
 	left       chan struct{}   // a request asks the daemon to end
 	ending     context.Context // ends when the daemon does
 }
@@ -146,6 +147,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		err = errors.Join(err, server.Close())
 	}
 	d.supervisor.Close()
+	if d.remembered != nil {
+		err = errors.Join(err, state.WriteFile(d.statePath(), d.remembered))
+	}
 	if bereft {
 		d.host.endAll()
 	}

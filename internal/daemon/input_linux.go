@@ -37,11 +37,8 @@ func writeInput(pipe *os.File, data []byte) error {
 		return err
 	}
 	var writeErr error
-	if err := raw.Control(func(fd uintptr) { writeErr = writePipe(int(fd), data) }); err != nil {
-		if errors.Is(err, os.ErrClosed) {
-			return errInputClosed
-		}
-		return err
+	if raw.Control(func(fd uintptr) { writeErr = writePipe(int(fd), data) }) != nil {
+		return errInputClosed // our end, as the process has just ended
 	}
 	return writeErr
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,11 +126,11 @@ func (c *Config) on(ctx context.Context, host string, o Options, script string) 
 	if host == "localhost" {
 		return c.local(ctx, o, script)
 	}
-	return o.run(ctx, o.Dir, append([]string{"ssh"}, c.ssh(host, o.Command, script)...)...)
+	return o.run(ctx, append([]string{"ssh"}, c.ssh(host, o.Command, script)...)...)
 }
 
 func (c *Config) local(ctx context.Context, o Options, script string) error {
-	return o.run(ctx, o.Dir, "sh", "-c", script)
+	return o.run(ctx, "sh", "-c", script)
 }
 
 // ssh is the command line of ssh. The server hands the last word to the user's shell,
@@ -160,15 +161,18 @@ func (c *Config) ssh(host, command, script string) []string {
 // clean refuses to deploy past local work that is not in the repository.
 func clean(ctx context.Context, o Options) error {
 	git := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir, cmd.Env = o.Dir, o.environ()
+		cmd, err := o.command(ctx, append([]string{"git"}, args...)...)
+		if err != nil {
+			return "", err
+		}
 		out, err := cmd.Output()
 		return strings.TrimSpace(string(out)), err
 	}
-	if inside, err := git("rev-parse", "--is-inside-work-tree"); err != nil || inside != "true" {
-		if errors.Is(err, exec.ErrNotFound) {
-			return errors.New("git is not on PATH; install it, or --force deploys without a look at local changes")
-		}
+	inside, err := git("rev-parse", "--is-inside-work-tree")
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%w; --force deploys without a look at local changes", err)
+	}
+	if err != nil || inside != "true" {
 		return ctx.Err() // no repository here, so nothing that could be forgotten
 	}
 	changed, err := git("status", "--porcelain", "--untracked-files=no")
@@ -204,16 +208,36 @@ func (o Options) environ() []string {
 	})
 }
 
-func (o Options) run(ctx context.Context, dir string, argv ...string) error {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Dir, cmd.Env = dir, o.environ()
+// command is a program of the caller's PATH. Errors: exec.ErrNotFound.
+func (o Options) command(ctx context.Context, argv ...string) (*exec.Cmd, error) {
+	path := ""
+	for _, kv := range o.Environ {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok {
+			path = value
+		}
+	}
+	for _, dir := range filepath.SplitList(path) {
+		file, err := exec.LookPath(filepath.Join(dir, argv[0]))
+		if err != nil || !filepath.IsAbs(file) { // relative ones are a trap
+			continue
+		}
+		cmd := exec.CommandContext(ctx, file, argv[1:]...)
+		cmd.Dir, cmd.Env = o.Dir, o.environ()
+		return cmd, nil
+	}
+	return nil, fmt.Errorf("%s is not on PATH: %w", argv[0], exec.ErrNotFound)
+}
+
+// run executes a command with the user's terminal.
+func (o Options) run(ctx context.Context, argv ...string) error {
+	cmd, err := o.command(ctx, argv...)
+	if err != nil {
+		return err
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = o.Stdin, o.Stdout, o.Stderr
-	err := cmd.Run()
+	err = cmd.Run()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok && argv[0] == "ssh" && e.ExitCode() == 255 {
 		return errors.New("ssh could not connect, or was cut off; its message is above")
-	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%s is not on PATH; install it", argv[0])
 	}
 	return err
 }

@@ -287,7 +287,7 @@ func cmdKillDaemon(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Logf("next daemon after %v", time.Since(begun))
 }
 
-// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | answer PORT PATTERN | listen PORT | refused PORT
+// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | show TARGET PATTERN | answer PORT PATTERN | listen PORT | refused PORT
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 2, "waitfor file|gone|restarts|status|list|answer|listen|refused ...")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -343,6 +343,16 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		poll(func() bool {
 			out, err := pace(ts, "list")
+			ts.Check(err)
+			last = string(out)
+			return pattern.Match(out)
+		})
+	case "show":
+		need(ts, args, 3, "waitfor show TARGET PATTERN")
+		pattern, err := regexp.Compile("(?m)" + args[2])
+		ts.Check(err)
+		poll(func() bool {
+			out, err := pace(ts, "show", args[1])
 			ts.Check(err)
 			last = string(out)
 			return pattern.Match(out)

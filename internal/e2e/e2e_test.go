@@ -166,7 +166,7 @@ func setup(env *testscript.Env) error {
 	env.Vars = append(env.Vars, environment(dir)...)
 	env.Vars = append(env.Vars, sandbox.Marks(home)...)
 	env.Vars = append(env.Vars, "PATH="+path, "HOME="+env.WorkDir, "NODE="+node, "NEXT="+filepath.Join(os.Getenv(binaries), "next/pace"),
-		"EXAMPLES="+filepath.Join(root, "examples/node"), "VERSION="+version, "NEXT_VERSION="+nextVersion, "LC_ALL=C", "TERM=xterm")
+		"EXAMPLES="+filepath.Join(root, "examples/node"), "NPM="+packages(), "VERSION="+version, "NEXT_VERSION="+nextVersion, "LC_ALL=C", "TERM=xterm")
 	for n := range 3 {
 		port, err := sandbox.ReservePort()
 		if err != nil {
@@ -228,7 +228,18 @@ func (s *state) clear(env []string) error {
 	return err
 }
 
-// condition adds [root], and [node:18] for "node is 18 or newer".
+// packages is where scripts/npm-packages.sh installs packages of npm's.
+func packages() string {
+	dir := cmp.Or(os.Getenv("PACELINE_E2E_NPM"), "../../.cache/npm/node_modules")
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}
+
+// condition adds [root], [node:18] for "node is 18 or newer", and [npm:express] for
+// "express is installed".
 func condition(cond string) (bool, error) {
 	if cond == "root" {
 		return os.Geteuid() == 0, nil
@@ -236,6 +247,10 @@ func condition(cond string) (bool, error) {
 	if major, ok := strings.CutPrefix(cond, "node:"); ok {
 		out, err := exec.Command("node", "-p", "+process.versions.node.split('.')[0] >= "+major).Output()
 		return strings.TrimSpace(string(out)) == "true", err
+	}
+	if name, ok := strings.CutPrefix(cond, "npm:"); ok {
+		_, err := os.Stat(filepath.Join(packages(), name, "package.json"))
+		return err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", cond)
 }

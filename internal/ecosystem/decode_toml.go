@@ -15,6 +15,9 @@ import (
 // decodeTOML reads TOML. Its library does not say where a value stands, so only
 // the lines of tables' headers are known. Errors: *syntaxError, errDepth, errValues.
 func decodeTOML(data []byte) (value, error) {
+	if tooDeep(data) { // the library recurses as deep as the text goes
+		return value{}, errDepth
+	}
 	var doc map[string]any
 	if _, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil {
 		if e, ok := errors.AsType[toml.ParseError](err); ok {
@@ -24,6 +27,22 @@ func decodeTOML(data []byte) (value, error) {
 	}
 	r := tomlReader{}
 	return r.value(doc, 0)
+}
+
+// tooDeep tells a text with a thousand open brackets, wherever they stand.
+func tooDeep(data []byte) bool {
+	open := 0
+	for _, c := range data {
+		switch c {
+		case '[', '{':
+			if open++; open > 1000 {
+				return true
+			}
+		case ']', '}':
+			open = max(open-1, 0)
+		}
+	}
+	return false
 }
 
 type tomlReader struct{ budget budget }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"paceline/internal/serve"
 )
 
 // draft is one app of a file on its way to a spec.
@@ -19,6 +21,7 @@ type draft struct {
 	cluster   bool           // exec_mode
 	lines     map[string]int // of the fields that are given, by their main names
 	idle      []string       // keys that have no effect
+	served    *serve.Options // the app is a server of files
 }
 
 // read takes the members of an app into the draft. Problems and warnings name it.

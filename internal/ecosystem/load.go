@@ -236,6 +236,16 @@ func (l *loader) finish(d *draft, problems, warnings []Problem) {
 	d.Log.Dir = o.LogDir
 	d.override(&o.Override)
 	d.finish(o.EnvName, l.deploy)
+	if err := d.asServer(); err != nil {
+		problems = append(problems, Problem{Line: d.lines["env"], Field: "env", Message: err.Error()})
+	}
+	if d.served != nil {
+		exe, err := l.program()
+		if err != nil {
+			problems = append(problems, Problem{Line: d.line, Message: err.Error()})
+		}
+		d.Target, d.Interpreter = exe, ""
+	}
 	if strings.TrimSpace(d.Target) == "" && len(problems) == 0 {
 		problems = append(problems, Problem{Line: d.line, Field: "script", Message: "is missing: name what to run"})
 	}
@@ -329,6 +339,9 @@ func (l *loader) resolve(ctx context.Context, d *draft) {
 		}
 	}
 	spec, warnings, err := FromArgs(ctx, d.StartOptions)
+	if err == nil {
+		err = l.serving(d, &spec)
+	}
 	if err != nil {
 		name, message := l.index.inFile(err.Error())
 		if name == "" && strings.Contains(message, d.Target) {

@@ -3,6 +3,7 @@ package ecosystem
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -36,12 +37,8 @@ func (p *Problems) Line(i int) string {
 	if x.Line > 0 {
 		text += fmt.Sprintf(":%d", x.Line)
 	}
-	for _, part := range []string{x.App, x.Field, x.Message} {
-		if part != "" {
-			text += ": " + part
-		}
-	}
-	return text
+	parts := slices.DeleteFunc([]string{text, x.App, x.Field, x.Message}, func(s string) bool { return s == "" })
+	return strings.Join(parts, ": ")
 }
 
 var flagWord = regexp.MustCompile(`--[a-z][a-z-]*|-[ix]\b`)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -43,9 +44,9 @@ type member struct {
 
 // get returns the member of that key.
 func (v *value) get(key string) (value, bool) {
-	for i := len(v.members) - 1; i >= 0; i-- {
-		if v.members[i].key == key {
-			return v.members[i].value, true
+	for _, m := range slices.Backward(v.members) {
+		if m.key == key {
+			return m.value, true
 		}
 	}
 	return value{}, false

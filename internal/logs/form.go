@@ -185,6 +185,31 @@ func (f *form) raw(text, block []byte, now time.Time, mid bool) int {
 	return endOfLines(block, bytes.Count(text, []byte{'\n'}))
 }
 
+// shortened returns how long the part of a text of objects is that holds the whole
+// lines of raw, and the object of the line that raw ends within, as it is without the
+// rest of that line; nil if there is none.
+func shortened(text, raw []byte) (end int, last []byte) {
+	whole := bytes.LastIndexByte(raw, '\n') + 1
+	end = endOfLines(text, bytes.Count(raw, []byte{'\n'}))
+	rest := raw[whole:]
+	object, _, found := bytes.Cut(text[end:], []byte{'\n'})
+	if len(rest) == 0 || !found || !bytes.HasPrefix(object, []byte(jsonHead)) {
+		return end, nil
+	}
+	at := len(jsonHead) // of the quote that ends the message
+	for at < len(object) && object[at] != '"' {
+		if object[at] == '\\' {
+			at++
+		}
+		at++
+	}
+	if at >= len(object) {
+		return end, nil
+	}
+	last = appendQuoted([]byte(jsonHead), rest)
+	return end, append(append(last, object[at:]...), '\n')
+}
+
 // endOfLines returns the length of the first n lines of text, the last of which may
 // lack its newline.
 func endOfLines(text []byte, n int) int {

@@ -136,6 +136,17 @@ func FuzzForm(f *testing.F) {
 			if utf8.Valid(block) && unform(t, string(text), mode) != want {
 				t.Errorf("%q comes back as %q", block, unform(t, string(text), mode))
 			}
+			// What is left after a kill is what the first bytes alone would be.
+			left := min(max(cut, 0), len(block))
+			end, last := shortened(text, block[:left])
+			if got, want := string(text[:end])+string(last), string(form.append(nil, block[:left], now, false)); got != want {
+				t.Errorf("the first %d bytes of %q: %q, want %q", left, block, got, want)
+			}
+			again := append(text[:end:end], last...)
+			again = append(again, text[min(len(again), len(text)):]...)
+			if e, l := shortened(again, block[:left]); e != end || !bytes.Equal(l, last) {
+				t.Errorf("a second time: %d %q, want %d %q", e, l, end, last)
+			}
 			cut = min(max(cut, 0), len(text))
 			whole := form.unbroken(text[:cut])
 			raw := form.raw(text[:cut], block, now, false)

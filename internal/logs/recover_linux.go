@@ -13,14 +13,14 @@ import (
 // them that will be read from the pipe again.
 func (in intent) recover(j *journal, log func(string, ...any)) {
 	left, err := in.consumed(j)
-	lines := 0
+	var gone []byte
 	if err == nil {
-		lines, err = in.lines(j, left)
+		gone, err = in.gone(j, left)
 	}
 	if err == nil {
 		for i, s := range in.steps {
 			if i != in.commit {
-				err = errors.Join(err, s.cut(left, lines))
+				err = errors.Join(err, s.cut(left, gone))
 			}
 		}
 	}
@@ -57,25 +57,24 @@ func (in intent) consumed(j *journal) (int, error) {
 	return int(size - before), nil
 }
 
-// lines counts the lines, the last one perhaps begun only, among the raw bytes that
-// have left the pipe, if a file needs to know.
-func (in intent) lines(j *journal, left int) (int, error) {
+// gone returns the raw bytes that have left the pipe, if a file needs to know them.
+func (in intent) gone(j *journal, left int) ([]byte, error) {
 	if left == 0 || !slices.ContainsFunc(in.steps, func(s step) bool { return s.json }) {
-		return 0, nil
+		return nil, nil
 	}
 	b := make([]byte, left)
 	if in.commit < 0 {
 		n, err := unix.Pread(j.fd, b, in.sink)
-		return countLines(b[:max(n, 0)]), err
+		return b[:max(n, 0)], err
 	}
 	s := in.steps[in.commit]
 	f, err := s.open(os.O_RDONLY)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	n, err := f.ReadAt(b, s.size)
-	return countLines(b[:n]), err
+	return b[:n], err
 }
 
 // open opens the file, if it still is the one of the intent.
@@ -104,9 +103,8 @@ func (s step) open(flag int) (*os.File, error) {
 }
 
 // cut takes back what was written of the raw bytes beyond the first left ones, which
-// have so many lines. Of objects a whole one stays for the last line, even if the rest
-// of that comes again: what has left the pipe is nowhere else.
-func (s step) cut(left, lines int) error {
+// are gone from the pipe.
+func (s step) cut(left int, gone []byte) error {
 	f, err := s.open(os.O_RDWR)
 	if err != nil {
 		return err
@@ -124,7 +122,14 @@ func (s step) cut(left, lines int) error {
 			return fmt.Errorf("read %s: %w", s.path, err)
 		}
 		if s.json {
-			keep = int64(endOfLines(text, lines))
+			end, last := shortened(text, gone)
+			if keep = int64(end); len(last) > 0 {
+				// Over the whole object, and cut after it: this may be repeated.
+				if _, err := f.WriteAt(last, s.size+keep); err != nil {
+					return fmt.Errorf("write %s: %w", s.path, err)
+				}
+				keep += int64(len(last))
+			}
 		} else {
 			keep = int64(stampedEnd(text, left, s.width, s.mid))
 		}

@@ -179,3 +179,17 @@ func FuzzReadDump(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkList is a jlist of 500 instances with 40 variables each.
+func BenchmarkList(b *testing.B) {
+	_, in := sample()
+	for i := range 40 {
+		in.Spec.Env[strings.Repeat("V", i+1)] = strings.Repeat("value", 8)
+	}
+	for b.Loop() {
+		var text []byte
+		for range 500 {
+			text = inspect.AppendJSON(text[:0], Process(in))
+		}
+	}
+}

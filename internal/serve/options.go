@@ -123,7 +123,7 @@ func (o Options) Apply(spec *app.Spec, exe string) error {
 	}
 	spec.Exec, spec.Args = exe, o.words()
 	spec.Interpreter, spec.InterpreterArgs, spec.Runtime, spec.Wrapper = "", nil, "", ""
-	spec.WaitReady, spec.ShutdownWithMessage = false, false // both are Node's
+	spec.WaitReady, spec.ShutdownWithMessage = true, false // it says when it listens, and ends by the signal
 	if spec.Name == "" {
 		spec.Name = o.Name()
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,17 +107,17 @@ func TestEndsWithoutCuttingAConnection(t *testing.T) {
 	}}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-	get := func() *http.Response {
+	get := func() (leave bool) {
 		r, err := client.Get("http://" + l.Addr().String() + "/")
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer r.Body.Close()
 		body, err := io.ReadAll(r.Body)
 		if err != nil || string(body) != "<p>home" {
 			t.Fatalf("got %q, %v", body, err)
 		}
-		r.Body.Close()
-		return r
+		return r.Close
 	}
 	get()
 	silent, err := net.Dial("tcp", l.Addr().String())
@@ -125,7 +127,7 @@ func TestEndsWithoutCuttingAConnection(t *testing.T) {
 	defer silent.Close()
 	get()
 	end()
-	for !get().Close { // until the end is known there
+	for !get() { // until the end is known there
 		select {
 		case err := <-ended:
 			t.Fatalf("ended with %v before the connection was told", err)
@@ -164,6 +166,29 @@ func TestMainTellsWhatIsWrong(t *testing.T) {
 		err := Main(t.Context(), strings.Fields(c.args), env(), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), c.mention) {
 			t.Errorf("%s: got %v, want a mention of %q", c.args, err, c.mention)
+		}
+	}
+}
+
+func TestSaysThatItIsReady(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := ready(strconv.Itoa(int(w.Fd()))); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != "\"ready\"\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if err := ready(""); err != nil {
+		t.Errorf("nobody to say it to: %v", err)
+	}
+	for _, bad := range []string{"x", "1", "99999"} {
+		if err := ready(bad); err == nil {
+			t.Errorf("%s: no error", bad)
 		}
 	}
 }

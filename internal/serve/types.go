@@ -37,7 +37,7 @@ func contentType(name string, f io.ReadSeeker) (string, error) {
 	}
 	head := make([]byte, sniffed)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF { //nolint:errorlint // ReadFull returns these two as they are
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return unknown, fmt.Errorf("look into %s: %w", name, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

@@ -18,7 +18,8 @@ import (
 const (
 	atBoot   = "resurrect"  // starts the daemon, and the saved apps that do not run
 	atReload = "reload all" // replaces them without a failed request
-	atStop   = "kill"       // ends the apps, the daemon and the keeper
+	// atStop ends the apps, the daemon and the keeper; what ran comes back at boot.
+	atStop = "kill --remember"
 )
 
 // pidFile is the keeper's, in Paceline's home: the parent of all, which lives as
@@ -59,6 +60,9 @@ func (s Service) validate() error {
 		if !filepath.IsAbs(f.path) {
 			return fmt.Errorf("%s %q is not an absolute path", f.what, f.path)
 		}
+	}
+	if strings.ContainsAny(s.Exe, `"'\`) { // systemd.service(5): "Executable name contains special characters"
+		return fmt.Errorf("no unit can run %q, whose path holds a quote or a backslash; install pace elsewhere", s.Exe)
 	}
 	for _, text := range []string{s.UserHome, s.Home, s.Exe, s.Path} {
 		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd }) {

@@ -25,7 +25,7 @@ func alice() Service {
 func odd() Service {
 	s := alice()
 	s.UserHome, s.Home = `/home/a 'b'`, `/home/a 'b'/100% "$HOME"`
-	s.Exe, s.Path, s.Online = `/opt/my $dir/p"a\ce`, `/opt/<&>:/50%`, true
+	s.Exe, s.Path, s.Online = "/opt/my $dir;/pace", `/opt/<&>:/50%`, true
 	return s
 }
 
@@ -72,7 +72,7 @@ func TestSystemdAcceptsTheUnit(t *testing.T) {
 		t.Skip("systemd-analyze is not on PATH; install the package systemd")
 	}
 	dir := t.TempDir()
-	exe := filepath.Join(dir, `my %dir $x "y"`, "pace")
+	exe := filepath.Join(dir, `my %dir $x`, "pace")
 	if err := os.MkdirAll(filepath.Dir(exe), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,8 @@ func TestSystemdAcceptsTheUnit(t *testing.T) {
 		out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", file).CombinedOutput()
 		for line := range strings.Lines(string(out)) {
 			// What else is said is about other units of this machine.
-			if strings.Contains(line, "pace-root.service") {
+			newer := strings.Contains(line, "'DelegateSubgroup'") // than this systemd, which passes over it
+			if strings.Contains(line, "pace-root.service") && !newer {
 				t.Errorf("systemd-analyze: %s", line)
 			}
 		}
@@ -109,7 +110,7 @@ func TestShellAcceptsTheScript(t *testing.T) {
 	pace := "#!/bin/sh\necho \"$PACELINE_HOME $PATH $HOME:\" \"$@\"\necho $PPID > \"$PACELINE_HOME/keeper.pid\"\n"
 	s := odd()
 	s.Home = filepath.Join(dir, `it's "$HOME"`)
-	s.Exe = filepath.Join(dir, `a 'b'`, "pace")
+	s.Exe = filepath.Join(dir, `a $b;`, "pace")
 	for file, text := range map[string]string{filepath.Join(dir, "bin", "su"): su, s.Exe: pace} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
@@ -130,7 +131,7 @@ func TestShellAcceptsTheScript(t *testing.T) {
 	cmd.Env = []string{"PATH=" + filepath.Join(dir, "bin") + ":/usr/bin:/bin"}
 	out, err := cmd.CombinedOutput()
 	head := s.Home + " " + s.Path + " " + s.UserHome + ": "
-	if want := head + "resurrect\n" + head + "reload all\n" + head + "kill\n"; err != nil || string(out) != want {
+	if want := head + "resurrect\n" + head + "reload all\n" + head + "kill --remember\n"; err != nil || string(out) != want {
 		t.Errorf("got %v\n%s\nwant\n%s", err, out, want)
 	}
 }
@@ -249,6 +250,7 @@ func TestBadServices(t *testing.T) {
 		"option":   func(s *Service) { s.User = "-x" },
 		"newline":  func(s *Service) { s.Path = "/bin\nExecStart=/x" },
 		"relative": func(s *Service) { s.Home = "x" },
+		"quote":    func(s *Service) { s.Exe = `/a"b/pace` },
 		"no exe":   func(s *Service) { s.Exe = "" },
 	} {
 		s := alice()

@@ -35,7 +35,9 @@ func systemd() Platform {
 //     its ports against what is started next.
 //   - OOMPolicy: an app that the kernel ends for its memory is restarted by pace; the
 //     others have no part in it.
-//   - Delegate: the daemon makes cgroups for the apps.
+//   - Delegate: the daemon makes cgroups for the apps. DelegateSubgroup (systemd 254;
+//     older ones pass over it) leaves the unit's own group without processes, so that
+//     groups in it can have limits.
 func unit(s Service) string {
 	network := "After=network.target\n"
 	if s.Online {
@@ -62,6 +64,7 @@ RestartSec=5
 KillMode=control-group
 OOMPolicy=continue
 Delegate=yes
+DelegateSubgroup=manager
 LimitNOFILE=infinity
 LimitNPROC=infinity
 LimitCORE=infinity
@@ -82,7 +85,7 @@ func systemdQuote(text string) string {
 
 // systemdCommand writes a program's path; in this first word no $ names a variable.
 func systemdCommand(path string) string {
-	if strings.ContainsAny(path, " \"'\\;") {
+	if strings.ContainsAny(path, " ;") {
 		return systemdQuote(path)
 	}
 	return systemdText(path)
