@@ -44,6 +44,7 @@ func commands() map[string]command {
 		"alive":      cmdAlive,
 		"signal":     cmdSignal,
 		"killdaemon": cmdKillDaemon,
+		"powercut":   cmdPowerCut,
 		"waitfor":    cmdWaitFor,
 		"scrub":      cmdScrub,
 		"pty":        cmdPTY,
@@ -285,6 +286,24 @@ func cmdKillDaemon(ts *testscript.TestScript, _ bool, _ []string) {
 		return err == nil && pid != old && proc.Alive(pid), nil
 	}))
 	ts.Logf("next daemon after %v", time.Since(begun))
+}
+
+// powercut: kill -9 of everything of the home at once, as when the machine loses its
+// power: keeper, daemon and apps. What is done next starts them anew.
+func cmdPowerCut(ts *testscript.TestScript, _ bool, _ []string) {
+	s := stateOf(ts)
+	keeper, err := proc.ReadPID(filepath.Join(s.home, "keeper.pid"))
+	ts.Check(err)
+	ts.Check(proc.Kill(keeper)) // first, as it would start the daemon again
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ts.Check(proc.Poll(ctx, time.Millisecond, func() (bool, error) {
+		left, err := proc.Marked(sandbox.Marks(s.home)...)
+		for _, p := range left {
+			_ = proc.Kill(p.PID) // it may have ended by itself
+		}
+		return len(left) == 0, err
+	}))
 }
 
 // waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | show TARGET PATTERN | answer PORT PATTERN | listen PORT | refused PORT

@@ -405,7 +405,7 @@ func (t *transition) judge(why string) {
 		t.late, t.reason = false, ""
 		t.emit(app.EventReady, "")
 	case !ready && t.ready:
-		t.reason = why
+		t.reason, t.late = why, true // the timer of its start has nothing to add
 		t.emit(app.EventWarning, why)
 	}
 	t.ready = ready
