@@ -56,7 +56,8 @@ test: ## run every test; as root it installs what they need
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
-	@scripts/deps.sh gcc node python3 $(SERVERS)
+	@scripts/deps.sh gcc node python3 npm? $(SERVERS)
+	@scripts/apps.sh
 	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') ./...
 
 .PHONY: lint

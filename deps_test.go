@@ -40,6 +40,8 @@ var imports = map[string][]string{
 		"internal/pm2", "internal/probe", "internal/serve", "internal/settings", "internal/startup",
 		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
 		"internal/settings", "internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},

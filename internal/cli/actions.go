@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -14,8 +16,8 @@ import (
 )
 
 // targetWords is what the help of every command says about its targets.
-const targetWords = `A target is an id, a name, a namespace, "all", or a /regular expression/ on the
-name. If one of several means nothing, nothing is done.`
+const targetWords = `A target is an id, a name, a script that an app runs, a namespace, "all", or a
+/regular expression/ on the name. If one of several means nothing, nothing is done.`
 
 // action builds a command that acts on targets and prints what came of it.
 func (c *cli) action(cmd *cobra.Command, act func(context.Context, api.TargetsRequest) (api.ActionReply, error),
@@ -29,10 +31,52 @@ func (c *cli) action(cmd *cobra.Command, act func(context.Context, api.TargetsRe
 		if request != nil {
 			q.Parallel, q.Verify = request.Parallel, request.Verify
 		}
-		reply, err := act(cmd.Context(), q)
+		reply, err := byPath(c, q.Targets, func(targets []string) (api.ActionReply, error) {
+			q.Targets = targets
+			return act(cmd.Context(), q)
+		})
 		return c.done(reply, err, tell)
 	}
 	return cmd
+}
+
+// byPath asks for something of targets. If one of them means nothing, those that are
+// files are tried as the scripts that apps run: "stop ./server.js".
+func byPath[T any](c *cli, targets []string, ask func(targets []string) (T, error)) (T, error) {
+	reply, err := ask(targets)
+	if !isNotFound(err) {
+		return reply, err
+	}
+	dir, dirErr := c.folder()
+	if dirErr != nil {
+		return reply, err
+	}
+	paths, found := slices.Clone(targets), false
+	for i, word := range paths {
+		if isSelector(word) {
+			continue
+		}
+		path := word
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			paths[i], found = path, true
+		}
+	}
+	if !found {
+		return reply, err
+	}
+	if again, other := ask(paths); !isNotFound(other) {
+		return again, other
+	}
+	return reply, err // which names the word that was typed
+}
+
+// isNotFound tells that a target means nothing: nothing has been done then.
+func isNotFound(err error) bool {
+	e, ok := errors.AsType[*api.Error](err)
+	return ok && e.Code == api.CodeNotFound
 }
 
 // done prints what an action has led to, also if it failed on the way.

@@ -106,9 +106,6 @@ func (c *cli) apply(ctx context.Context, q api.ApplyRequest) (api.ActionReply, e
 	if _, terminal := c.Terminal(c.Stderr); terminal && !c.silent && q.Action == api.ApplyReload {
 		progress = c.step
 	}
-	for i := range q.Specs {
-		q.Specs[i].PM2 = q.Specs[i].PM2 || c.asPM2()
-	}
 	reply, err := c.client.Apply(ctx, q, progress)
 	c.tellChanges(reply.Changes)
 	return reply, err

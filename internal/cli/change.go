@@ -119,10 +119,15 @@ func otherFlags() []string {
 func (ch *changing) act(ctx context.Context, targets []string) (api.ActionReply, error) {
 	if len(ch.given) == 0 && ch.args == nil && !ch.files.updateEnv {
 		q := ch.request
-		q.Targets, q.Parallel = targets, ch.files.parallel
-		return ch.plain(ctx, q)
+		q.Parallel = ch.files.parallel
+		return byPath(ch.cli, targets, func(targets []string) (api.ActionReply, error) {
+			q.Targets = targets
+			return ch.plain(ctx, q)
+		})
 	}
-	list, err := ch.client.Apps(ctx, api.AppsQuery{Targets: targets, Env: true})
+	list, err := byPath(ch.cli, targets, func(targets []string) ([]api.AppInfo, error) {
+		return ch.client.Apps(ctx, api.AppsQuery{Targets: targets, Env: true})
+	})
 	if err != nil {
 		return api.ActionReply{}, err
 	}

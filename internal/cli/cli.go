@@ -26,10 +26,10 @@ type Options struct {
 	Stdout, Stderr io.Writer
 	Environ        []string // "KEY=value"
 	Dir            string   // the working directory; "" asks the system when it matters
+	Name           string   // under which it was called: "pm2" answers as PM2 does; "" means pace
 	Home           string   // Paceline's home folder, absolute
 	Exe            string   // absolute path of this program
 	Version        string
-	Name           string // by which the program was called: "pm2" answers as PM2 does; "" is "pace"
 
 	// Ensure starts keeper and daemon where there are none; it returns when their
 	// socket answers.
@@ -107,6 +107,9 @@ type cli struct {
 }
 
 func newCLI(o Options) *cli {
+	if o.Name == "" {
+		o.Name = "pace"
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -170,7 +173,7 @@ func (c *cli) say(format string, a ...any) {
 
 // errorf writes one line to the error output.
 func (c *cli) errorf(format string, a ...any) {
-	fmt.Fprintln(c.Stderr, c.called()+": "+oneLine(c.renamed(fmt.Sprintf(format, a...)))) //nolint:errcheck // there is nowhere left to say it
+	fmt.Fprintln(c.Stderr, c.Name+": "+oneLine(c.renamed(fmt.Sprintf(format, a...)))) //nolint:errcheck // there is nowhere left to say it
 }
 
 func (c *cli) warn(text string) { c.errorf("warning: %s", text) }

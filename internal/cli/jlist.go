@@ -101,6 +101,9 @@ func (c *cli) pm2Instances(ctx context.Context, targets []string, env bool) ([]p
 			if n < len(a.PIDFiles) {
 				in.PIDFile = a.PIDFiles[n]
 			}
+			if n < len(a.AXM) {
+				in.AXM = a.AXM[n]
+			}
 			list = append(list, in)
 		}
 	}

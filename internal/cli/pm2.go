@@ -18,14 +18,6 @@ func (c *cli) forPM2() bool { return strings.HasPrefix(c.Name, pm2Name) }
 // ownCommand is a command of ours in a text for people: "`pace list`", "  pace stop all".
 var ownCommand = regexp.MustCompile("(?m)(^|[`\" (|])pace( [a-z-])")
 
-// called is the name that messages speak of.
-func (c *cli) called() string {
-	if c.asPM2() {
-		return pm2Name
-	}
-	return "pace"
-}
-
 // renamed makes a text speak of the name that the user has called.
 func (c *cli) renamed(text string) string {
 	if !strings.HasPrefix(c.Name, pm2Name) {

@@ -51,15 +51,14 @@ func TestEveryCommandOfPM2sIsKnown(t *testing.T) {
 func TestACommandThatThereWillNotBeSaysWhatToUse(t *testing.T) {
 	f := newFake(t, nil)
 	for name, mention := range map[string]string{
-		"inspect api":         "--node-args=--inspect",
-		"install pm2-logs":    "log rotation",
-		"plus":                "cloud",
-		"pull api":            "git",
-		"module:generate x":   "no modules",
-		"deepUpdate":          "pace update",
-		"install-otel":        "OpenTelemetry",
-		"profile:cpu --frob":  "--cpu-prof",
-		"logrotate -u nobody": "--log-max-size",
+		"inspect api":        "--node-args=--inspect",
+		"install pm2-logs":   "log rotation",
+		"plus":               "cloud",
+		"pull api":           "git",
+		"module:generate x":  "no modules",
+		"deepUpdate":         "pace update",
+		"install-otel":       "OpenTelemetry",
+		"profile:cpu --frob": "--cpu-prof",
 	} {
 		f.run(strings.Fields(name)...).want(t, 1, "", mention)
 	}

@@ -106,7 +106,7 @@ func (s *serving) start(ctx context.Context, args []string) error {
 	if err := isFolder(folder, args); err != nil {
 		return err
 	}
-	spec.PM2 = s.asPM2()
+	spec.PM2 = s.forPM2()
 	reply, err := s.client.Start(ctx, api.StartRequest{Specs: []app.Spec{spec}, Force: s.force})
 	reply.Warnings = append(warnings, reply.Warnings...)
 	if err := s.done(reply, err, nil); err != nil {

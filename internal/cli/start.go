@@ -29,7 +29,8 @@ app.
 
 The id or name of an app that exists, its namespace, all, or a /regular
 expression/ on the name starts that again, with the changes that options ask for. A
-script that runs under its name already is refused, unless --force replaces it.
+script that runs under its name already is refused, unless --force replaces it;
+under the name pm2 --force adds instances to it.
 
 ` + fileWords + `
 Without a target it is the ecosystem.config.js (.cjs, .mjs, .json, .yaml, .toml) of
@@ -166,7 +167,10 @@ func (s *starting) one(ctx context.Context, target string) error {
 	if s.each != nil {
 		s.each(&spec)
 	}
-	reply, err := s.ask(ctx, spec)
+	reply, more, err := s.another(ctx, spec)
+	if !more && err == nil {
+		reply, err = s.ask(ctx, spec)
+	}
 	s.add(reply)
 	if err == nil && s.files.write {
 		err = s.writeFile(spec)
@@ -200,6 +204,25 @@ func (s *starting) ask(ctx context.Context, spec app.Spec) (api.ActionReply, err
 			return api.ActionReply{Instances: list}, nil
 		}
 	}
+}
+
+// another is what --force means to PM2 if the program runs under that name already:
+// as many further instances of it. More tells that this is the case.
+func (s *starting) another(ctx context.Context, spec app.Spec) (reply api.ActionReply, more bool, err error) {
+	if !s.asPM2() || !s.force {
+		return reply, false, nil
+	}
+	list, err := s.client.Apps(ctx, api.AppsQuery{Targets: []string{spec.Name}})
+	switch {
+	case isNotFound(err):
+		return reply, false, nil
+	case err != nil:
+		return reply, false, err
+	case len(list) != 1 || list[0].Spec.Name != spec.Name || list[0].Spec.Exec != spec.Exec:
+		return reply, false, nil
+	}
+	reply, err = s.client.Scale(ctx, api.ScaleRequest{App: spec.Name, Instances: fmt.Sprintf("+%d", spec.Instances)})
+	return reply, true, err
 }
 
 // extensions makes globs of --ext.

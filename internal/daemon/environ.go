@@ -74,12 +74,12 @@ func (h *host) pm2Vars(l supervisor.Launch) map[string]string {
 // but what the process needs to speak with us.
 func environ(l supervisor.Launch, g given) ([]string, error) {
 	s := l.Spec
+	env := map[string]string{"name": s.Name}
+	maps.Copy(env, g.pm2)
 	own, err := variables(s)
 	if err != nil {
 		return nil, err
 	}
-	env := map[string]string{"name": s.Name}
-	maps.Copy(env, g.pm2)
 	maps.Copy(env, own)
 	instanceVar := s.InstanceVar
 	if instanceVar == "" {

@@ -3,9 +3,7 @@ package inspect
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os/exec"
 	"strings"
@@ -23,7 +21,7 @@ func TestText(t *testing.T) {
 		{`[1,2,3,4,5,6,7]`, "[\n  1, 2, 3, 4,\n  5, 6, 7\n]"},
 		{`"a\u0001\\\t"`, `'a\x01\\\t'`},
 	} {
-		v, err := parseAll([]byte(test.json))
+		v, err := Parse([]byte(test.json))
 		if err != nil {
 			t.Fatalf("%s: %v", test.json, err)
 		}
@@ -141,14 +139,14 @@ func FuzzAppendJSON(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, err := parseAll(text)
+		v, err := Parse(text)
 		if valid := json.Valid(text); err == nil != valid && !strings.Contains(fmt.Sprint(err), "float64") {
 			t.Fatalf("%q: %v, but valid JSON is %v", text, err, valid)
 		}
 		if err != nil {
 			return
 		}
-		again, err := parseAll(AppendJSON(nil, v))
+		again, err := Parse(AppendJSON(nil, v))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,61 +154,4 @@ func FuzzAppendJSON(f *testing.F) {
 			t.Fatalf("%q became %q", a, b)
 		}
 	})
-}
-
-// parseAll reads JSON into the package's values; numbers become float64, and a key
-// that comes twice has its last value in its first place, as in JavaScript.
-func parseAll(text []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	v, err := parse(dec)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("something follows the value at byte %d", dec.InputOffset())
-	}
-	return v, nil
-}
-
-func parse(dec *json.Decoder) (any, error) {
-	token, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	delim, ok := token.(json.Delim)
-	if !ok {
-		return token, nil
-	}
-	if delim == '[' {
-		list := []any{}
-		for dec.More() {
-			v, err := parse(dec)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, v)
-		}
-		_, err := dec.Token()
-		return list, err
-	}
-	o, at := Object{}, map[string]int{}
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, _ := key.(string) // the decoder lets nothing else pass
-		v, err := parse(dec)
-		if err != nil {
-			return nil, err
-		}
-		if i, twice := at[name]; twice {
-			o[i].Value = v
-			continue
-		}
-		at[name] = len(o)
-		o = append(o, Member{name, v})
-	}
-	_, err = dec.Token()
-	return o, err
 }

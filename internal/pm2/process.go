@@ -27,7 +27,8 @@ type Instance struct {
 	Version string // of the program; "" is not known
 	// Interpreter is how PM2 would name Spec.Interpreter: "node"; "" is the path itself.
 	Interpreter string
-	Env         bool // with the environment, which may hold secrets
+	Env         bool    // with the environment, which may hold secrets
+	AXM         app.AXM // what the process reports of itself
 }
 
 // Process returns the instance as `pm2 jlist` has it.
@@ -169,6 +170,14 @@ func (r *record) place() {
 	r.add(instanceVar(s), st.Index)
 }
 
+// reported is what a process has said of itself, or what stands for nothing.
+func reported(raw []byte, nothing any) any {
+	if v, err := inspect.Parse(raw); err == nil && v != nil {
+		return v
+	}
+	return nothing
+}
+
 // life is how it fares.
 func (r *record) life() {
 	s := r.in.Status
@@ -176,15 +185,15 @@ func (r *record) life() {
 		r.flatten()
 	}
 	r.add("unique_id", UniqueID(r.in.Spec.Name, s.ID, s.CreatedAt))
-	r.add("status", State(s.State))
+	r.add("status", status(r.in))
 	began := s.StartedAt
 	if began.IsZero() && s.LastExit != nil {
 		began = s.LastExit.Started
 	}
 	r.add("pm_uptime", moment(began))
-	r.add("axm_actions", []any{})
-	r.add("axm_monitor", inspect.Object{})
-	r.add("axm_options", inspect.Object{})
+	r.add("axm_actions", reported(r.in.AXM.Actions, []any{}))
+	r.add("axm_monitor", reported(r.in.AXM.Monitor, inspect.Object{}))
+	r.add("axm_options", options(r.in))
 	r.add("axm_dynamic", inspect.Object{})
 	r.add("created_at", moment(s.CreatedAt))
 	r.add("pm_id", s.ID)
@@ -236,6 +245,36 @@ func State(s app.State) string {
 		return "waiting restart"
 	}
 	return string(s)
+}
+
+// status is PM2's word for how the instance fares. To PM2 a process is online as soon
+// as it runs, unless it is to say that it is ready.
+func status(in Instance) string {
+	if in.Status.State == app.Launching && in.Status.PID != 0 && !in.Spec.WaitReady {
+		return string(app.Online)
+	}
+	return State(in.Status.State)
+}
+
+// options is what an instance has told of itself. A Node app under PM2 always tells
+// under which name it does: scripts count that as one more place where its name stands.
+func options(in Instance) any {
+	told := reported(in.AXM.Options, inspect.Object{})
+	o, ok := told.(inspect.Object)
+	begun := !in.Status.StartedAt.IsZero() || in.Status.LastExit != nil
+	if !ok || !begun || in.Spec.Runtime != app.RuntimeNode {
+		return told
+	}
+	for _, m := range []inspect.Member{
+		{Key: "module_conf", Value: inspect.Object{}},
+		{Key: "module_name", Value: in.Spec.Name},
+		{Key: "module_version", Value: Version},
+	} {
+		if _, given := o.Get(m.Key); !given {
+			o = append(o, m)
+		}
+	}
+	return o
 }
 
 // UniqueID returns PM2's unique_id of an instance: a UUID that stays the same for

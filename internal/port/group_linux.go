@@ -110,6 +110,9 @@ func (g *Group) insert(l *lane) {
 	if cookie, err := cookieOf(l.fd); err == nil { // else it is not known again, and was not asked for
 		l.cookie = cookie
 	}
+	if g.dispatch != nil && g.dispatch.Hashes() {
+		l.gauge.bears = loyalty
+	}
 	i, _ := g.find(l.number)
 	g.lanes = slices.Insert(g.lanes, i, l)
 }
