@@ -427,6 +427,10 @@ func (t *transition) onChecked(msg Checked) {
 	case !msg.OK: // it is replaced by the restart rules
 		t.unfit = why
 		t.emit(app.EventWarning, why)
+		if t.trial && t.phase == online { // it may have begun to serve beside the old process
+			t.drain()
+			return
+		}
 		t.end(byRules)
 	}
 }
