@@ -49,7 +49,6 @@ soak: ## reload, scale, block and kill under load for DURATION (10m)
 test: ## run every test; as root it installs what they need
 	scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
-	@if [ -x scripts/npm-packages.sh ]; then scripts/npm-packages.sh; fi
 	$(GO) vet ./...
 	$(GO) test -race ./...
 	$(MAKE) --no-print-directory e2e

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the apps of internal/e2e/testdata/apps need into .cache/apps/, as their
-# package-lock.json has it, for TestApps and its kin.
+# Installs packages of npm's that end-to-end tests run, unmodified, into
+# .cache/apps/node_modules/, just as internal/e2e/testdata/apps/package-lock.json has them.
 #
 #   scripts/apps.sh            express, fastify, koa, socket.io, @pm2/io: 40 MB
 #   scripts/apps.sh next       Next.js, and builds the app in testdata/next with it: 350 MB
@@ -40,7 +40,11 @@ mkdir -p .cache || exit 1
 new=$(mktemp -d "$PWD/.cache/.new.XXXXXX") || exit 1
 trap 'rm -rf "$new"' EXIT
 trap 'exit 1' HUP INT TERM
-cp -r "$from/." "$new" && chmod 755 "$new" || exit 1
+chmod 755 "$new" || exit 1
+case $set_of in
+apps) cp "$from/package.json" "$from/package-lock.json" "$new" || exit 1 ;;
+next) cp -r "$from/." "$new" || exit 1 ;;
+esac
 if ! (cd "$new" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
 	--fetch-retry-mintimeout=1000 --fetch-retry-maxtimeout=5000) >"$new/log" 2>&1; then
 	fail "npm could not install $from ($(sed -n 's/^npm \(error\|ERR!\) //p' "$new/log" | grep -v '^code ' | head -n 1))"

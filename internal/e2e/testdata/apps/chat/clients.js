@@ -21,7 +21,7 @@ for (let client = 0; client < count; client++) {
     say('connect')
     while (socket.connected) {
       try {
-        say('answer', await socket.timeout(10_000).emitWithAck('who'))
+        say('answer', await socket.timeout(30_000).emitWithAck('who'))
       } catch (error) {
         if (socket.connected) say('error', { reason: error.message })
       }

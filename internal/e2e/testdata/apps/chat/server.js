@@ -4,7 +4,7 @@ const { createServer } = require('http')
 const { Server } = require('socket.io')
 
 const server = createServer()
-const io = new Server(server, { pingInterval: 500, pingTimeout: 5000 })
+const io = new Server(server, { pingInterval: 500 })
 io.on('connection', socket => {
   socket.on('who', answer => answer({ instance: Number(process.env.NODE_APP_INSTANCE), pid: process.pid }))
 })
