@@ -90,7 +90,7 @@ func (s *Supervisor) applyPresent(ctx context.Context, specs []app.Spec, o Apply
 		}
 	}
 	scale(func(n, has int) bool { return n < has }) // what leaves need not be replaced first
-	var jobs, ids []int // a job runs when it is due, not because its file is read again
+	var jobs, ids []int                             // a job runs when it is due, not because its file is read again
 	var kept []app.Spec
 	specs = slices.DeleteFunc(slices.Clone(specs), func(spec app.Spec) bool {
 		if spec.Job == "" {
