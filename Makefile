@@ -49,14 +49,14 @@ soak: ## reload, scale, block and kill under load for DURATION (10m)
 test: ## run every test; as root it installs what they need
 	scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
-	@if [ -x scripts/npm-packages.sh ]; then scripts/npm-packages.sh; fi
 	$(GO) vet ./...
 	$(GO) test -race ./...
 	$(MAKE) --no-print-directory e2e
 
 .PHONY: e2e
 e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
-	@scripts/deps.sh gcc node python3 $(SERVERS)
+	@scripts/deps.sh gcc node python3 npm? $(SERVERS)
+	@scripts/apps.sh
 	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') ./...
 
 .PHONY: lint

@@ -121,7 +121,7 @@ type AppsQuery struct {
 func Brief(s app.Status) app.Status {
 	s.Namespace, s.Mechanism, s.Notes, s.Gen = "", "", nil, 0
 	s.OutFile, s.ErrFile, s.LogFile = "", "", ""
-	s.Metrics, s.Actions = nil, nil
+	s.Metrics, s.Actions, s.Checks = nil, nil, nil
 	s.CreatedAt = time.Time{}
 	s.StartedAt = s.StartedAt.Truncate(time.Millisecond)
 	if s.LastExit != nil {

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +105,23 @@ func TestParts(t *testing.T) {
 		err := valid(c.change)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestNothingIgnoredSurvives: an empty ignore_watch is not the default one.
+func TestNothingIgnoredSurvives(t *testing.T) {
+	for _, ignore := range [][]string{nil, {}, {"*.tmp"}} {
+		text, err := json.Marshal(Watch{Ignore: ignore})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Watch
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if (back.Ignore == nil) != (ignore == nil) || !slices.Equal(back.Ignore, ignore) {
+			t.Errorf("%#v became %#v by way of %s", ignore, back.Ignore, text)
 		}
 	}
 }

@@ -53,6 +53,7 @@ type Status struct {
 	NextRun     time.Time `json:"next_run,omitzero"`     // when its cron_restart or job is due
 	Reason      string    `json:"reason,omitempty"`      // why errored, or a warning about a running instance
 	Draining    bool      `json:"draining,omitempty"`    // an older process of it is still finishing its requests
+	Checks      []Checked `json:"checks,omitempty"`      // what its health checks have said last, by name
 
 	CPU         float64 `json:"cpu"`                    // per cent of one core, over the last seconds
 	MemoryBytes uint64  `json:"memory_bytes,omitempty"` // resident memory of the process
@@ -81,6 +82,14 @@ const (
 // SmallBacklog is the length of an accept queue below which a short burst of
 // connections may find it full. 128 was Linux' own bound before 5.4.
 const SmallBacklog = 128
+
+// Checked is the last answer of one of a process's health checks.
+type Checked struct {
+	Name string    `json:"name"` // "startup", "readiness", "liveness"
+	OK   bool      `json:"ok,omitempty"`
+	Why  string    `json:"why,omitempty"` // what the last failure was
+	At   time.Time `json:"at,omitzero"`   // when the answer changed
+}
 
 // Exit says how a process ended.
 type Exit struct {

@@ -14,8 +14,8 @@ type Watch struct {
 	// Paths are files, folders and globs, absolute; none means the app's Cwd.
 	Paths []string `json:"paths,omitempty"`
 	// Ignore are names, globs and /regular expressions/, relative to Cwd or
-	// absolute. nil means dotfiles and node_modules, as in PM2.
-	Ignore []string `json:"ignore,omitempty"`
+	// absolute. nil means dotfiles and node_modules, as in PM2; an empty list nothing.
+	Ignore []string `json:"ignore,omitzero"`
 	Delay  Duration `json:"delay,omitempty"` // from the change to the restart
 }
 

@@ -40,11 +40,16 @@ func moreFields(s *app.Spec, now time.Time) [][2]string {
 		if u.Name != "" {
 			text = u.Name + " (" + text + ")"
 		}
+		if len(u.Groups) > 0 {
+			text += ", groups " + strings.Trim(fmt.Sprint(u.Groups), "[]")
+		}
 		add("user", text)
 	}
 	add("env files", strings.Join(s.EnvFiles, ", "))
 	add("env of the file", s.EnvName)
 	add("filter env", strings.Join(s.FilterEnv, ", "))
+	add("increment var", s.IncrementVar)
+	add("instance var", s.InstanceVar)
 	add("app file", s.Source)
 	return f
 }
@@ -74,8 +79,11 @@ func watchRule(s *app.Spec) string {
 	if len(w.Paths) > 0 {
 		text = strings.Join(w.Paths, ", ")
 	}
-	if w.Ignore != nil {
+	switch {
+	case len(w.Ignore) > 0:
 		text += " without " + strings.Join(w.Ignore, ", ")
+	case w.Ignore != nil:
+		text += " without exception"
 	}
 	if w.Delay > 0 {
 		text += ", after " + w.Delay.String()
@@ -104,6 +112,15 @@ func asked(c *app.HealthCheck) string {
 		what = words(c.Exec)
 	}
 	return fmt.Sprintf("%s every %s, fails after %d without an answer within %s", what, c.Interval, c.Retries, c.Timeout)
+}
+
+// answered says what a check has said last.
+func answered(c app.Checked, now time.Time) string {
+	text := "passes"
+	if !c.OK {
+		text = "fails: " + c.Why
+	}
+	return text + ", since " + clock(c.At, now)
 }
 
 func limits(l *app.Limits) string {

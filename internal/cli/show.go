@@ -23,8 +23,9 @@ func (c *cli) showCommand() *cobra.Command {
 		Short:   "Tell everything about an app, and why it died",
 		Long: `show prints how an app is configured, and of each instance how it fares: how the
 last process ended and what it wrote last to stderr, restarts, when the next one
-comes, ports and log files. The values of the environment, which may be secrets,
-are hidden unless --show-env asks for them.
+comes, what it waits for, what its health checks say, ports and log files. The
+values of the environment, which may be secrets, are hidden unless --show-env asks
+for them.
 
 Under the name pm2 it prints PM2's box of facts, unless --show-env is given.`,
 		Example: `  pace show api
@@ -128,8 +129,13 @@ func appFields(s *app.Spec) [][2]string {
 	add("sockets", strings.Join(s.Sockets, ", "))
 	add("instances", strconv.Itoa(s.Instances))
 	restart := fmt.Sprintf("until %s in a row, each below %s of uptime", count(s.MaxRestarts, "failure"), s.MinUptime)
-	if s.NoAutorestart {
+	switch {
+	case s.Job != "":
+		restart = "no, it is a job"
+	case s.NoAutorestart:
 		restart = "no"
+	case s.NoRetry:
+		restart += "; not tried again later"
 	}
 	add("autorestart", restart)
 	add("restart delay", duration(s.RestartDelay))
@@ -192,6 +198,9 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 			ready = "yes"
 		}
 		add("ready", ready)
+		for _, c := range s.Checks {
+			add(c.Name, oneLine(answered(c, now)))
+		}
 	}
 	add("listens on", strings.Join(s.Ports, ", "))
 	balance := string(s.Balance)
@@ -214,7 +223,7 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 	if e := s.LastExit; e != nil {
 		add("last exit", lastExit(e, now))
 	}
-	if !s.NextRestart.IsZero() && s.State == app.Waiting {
+	if !s.NextRestart.IsZero() && (s.State == app.Waiting || s.State == app.Errored) {
 		add("next start", fmt.Sprintf("%s, in %s", clock(s.NextRestart, now), s.NextRestart.Sub(now).Round(100*time.Millisecond)))
 	}
 	if !s.CreatedAt.IsZero() {

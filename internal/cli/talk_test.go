@@ -123,7 +123,8 @@ func TestLogsFormsOfPM2(t *testing.T) {
 		api.OpInstances: give(logList()),
 		api.OpLogs: func(r *http.Request) any {
 			return stream(r, []api.LogLine{
-				{ID: 0, Name: "api", Stream: api.Out, Line: "old"}, {ID: 0, Name: "api", Stream: api.Err, Line: "new line", At: at},
+				{ID: 0, Name: "api", Stream: api.Out, Line: "old"},
+				{ID: 0, Name: "api", Stream: api.Err, Line: "new line", At: at},
 				{ID: 0, Name: "api", Stream: api.Out, Line: inner, At: at},
 			}, "")
 		},

@@ -283,7 +283,15 @@ func (h *host) writePID(p *process, pid int) {
 	if p.files.pid == "" {
 		return
 	}
-	if err := os.WriteFile(p.files.pid, []byte(strconv.Itoa(pid)+"\n"), 0o600); err != nil {
+	mode := os.FileMode(0o600)
+	var err error
+	if p.Spec.PIDFile != "" { // asked for, so somebody else is to read it
+		mode, err = 0o644, os.MkdirAll(filepath.Dir(p.files.pid), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(p.files.pid, []byte(strconv.Itoa(pid)+"\n"), mode)
+	}
+	if err != nil {
 		h.log.Warn("write pid file", "file", filepath.Base(p.files.pid), "error", err)
 	}
 }

@@ -228,9 +228,9 @@ func (s *state) clear(env []string) error {
 	return err
 }
 
-// packages is where scripts/npm-packages.sh installs packages of npm's.
+// packages is where scripts/apps.sh installs packages of npm's.
 func packages() string {
-	dir := cmp.Or(os.Getenv("PACELINE_E2E_NPM"), "../../.cache/npm/node_modules")
+	dir := cmp.Or(os.Getenv("PACELINE_E2E_NPM"), "../../.cache/apps/node_modules")
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		panic(err)

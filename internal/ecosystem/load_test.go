@@ -135,7 +135,7 @@ func TestFields(t *testing.T) {
 		`"cron_restart": 0`:                                            `"restart"`,
 		`"schedule": "0 3 * * *"`:                                      `"job":"0 3 * * *"`,
 		`"watch": true, "ignore_watch": "a b", "watch_delay": 50`:      `"watch":{"ignore":["a","b"],"delay":"50ms"}`,
-		`"watch": true, "ignore_watch": []`:                            `"watch":{}`,
+		`"watch": true, "ignore_watch": []`:                            `"watch":{"ignore":[]}`,
 		`"kill_signal": "term", "kill_timeout": 5000`:                  `"kill_signal":"SIGTERM","kill_timeout":"5s"`,
 		`"wait_ready": true, "listen_timeout": "9s"`:                   `"wait_ready":true,"listen_timeout":"9s"`,
 		`"shutdown_with_message": true`:                                `"shutdown_with_message":true`,

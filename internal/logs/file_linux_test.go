@@ -39,7 +39,7 @@ func TestRotationKeepsEveryByte(t *testing.T) {
 					t.Fatalf("%d old files, error %v", len(list), err)
 				}
 				for _, old := range list {
-					text := content(t, old.name)
+					text := string(unzipped(t, old))
 					if !strings.HasSuffix(text, "\n") {
 						t.Errorf("%s ends in %q", old.name, text[max(0, len(text)-20):])
 					}

@@ -15,6 +15,10 @@ const (
 	// at least so many further looks: if we are late ourselves, so may be everybody.
 	patience      = 2 * tick
 	patienceLooks = 2
+	// loyalty is patience where the client's address decides. Its sessions are in that
+	// process: a request that another one gets ends the session, while one that waits
+	// is served by a process that was only busy. It is shorter than what clients wait.
+	loyalty = 5 * time.Second
 	// suspicion is the same for a slot out of rotation.
 	suspicion      = 10 * time.Millisecond
 	suspicionLooks = 1
@@ -54,7 +58,8 @@ type gauge struct {
 	stalled  time.Time // since when the queue is neither empty nor shrinking; zero: it is not
 	looks    int       // how many looks have found that
 	looked   time.Time
-	before   mark // when it stalled
+	before   mark          // when it stalled
+	bears    time.Duration // in rotation: how long it may be stalled; zero means patience
 
 	rest  time.Duration // the last rest's length; zero: never rested, or long ago
 	until time.Time     // resting: its end; trying: when an empty queue means accepted; in: end of parole
@@ -64,8 +69,7 @@ type gauge struct {
 
 // enter puts the slot into the rotation, or out of it, as its owner wishes.
 func (q *gauge) enter(wanted bool) {
-	depth := q.depth
-	*q = gauge{depth: depth}
+	*q = gauge{depth: q.depth, bears: q.bears}
 	if wanted {
 		q.standing = in
 	}
@@ -118,7 +122,7 @@ func (q *gauge) stuck(now time.Time) bool { return !q.stalled.IsZero() && q.over
 func (q *gauge) overdue(now time.Time) bool {
 	wait, looks := suspicion, suspicionLooks
 	if q.standing == in {
-		wait, looks = patience, patienceLooks
+		wait, looks = max(patience, q.bears), patienceLooks
 	}
 	return q.looks >= looks && now.Sub(q.stalled) >= wait
 }
@@ -191,9 +195,11 @@ func judge(slots []*gauge, pending bool, now time.Time) decision {
 	return d
 }
 
-// lieDown begins a rest.
+// lieDown begins a rest. Where it took long to come to that, a trial costs more as
+// well, as it goes to another's client: the rests are as much longer.
 func (q *gauge) lieDown(now time.Time) {
-	q.rest = min(max(2*q.rest, firstRest), longestRest)
+	first, longest := max(firstRest, q.bears/5), max(longestRest, 6*q.bears)
+	q.rest = min(max(2*q.rest, first), longest)
 	q.standing = resting
 	q.until = now.Add(q.rest)
 	q.doubt = time.Time{}

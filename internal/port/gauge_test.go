@@ -49,6 +49,27 @@ func TestStuck(t *testing.T) {
 	}
 }
 
+// A slot that bears more is not stuck while it is only busy, and rests the longer.
+func TestStuckBears(t *testing.T) {
+	a, b := &gauge{bears: loyalty}, &gauge{bears: loyalty}
+	a.enter(true)
+	b.enter(true)
+	now := epoch
+	for ; now.Sub(epoch) < loyalty; now = now.Add(tick) {
+		a.look(1, 0, now)
+		b.look(0, 0, now)
+		if d := judge([]*gauge{a, b}, false, now); len(d.flush) > 0 {
+			t.Fatalf("after %v its queue is moved", now.Sub(epoch))
+		}
+	}
+	a.look(1, 0, now)
+	b.look(0, 0, now)
+	d := judge([]*gauge{a, b}, false, now)
+	if !slices.Equal(d.flush, []int{0}) || a.standing != resting || a.until != now.Add(time.Second) {
+		t.Errorf("after %v: %+v, rests until %v", now.Sub(epoch), d, a.until.Sub(now))
+	}
+}
+
 // We may be late ourselves: two looks a second apart say nothing.
 func TestStuckNeedsLooks(t *testing.T) {
 	q := &gauge{}

@@ -171,6 +171,23 @@ func TestIPHash(t *testing.T) {
 	settledHomes(t, port, func(got map[string]string) bool { return maps.Equal(got, first) })
 }
 
+// The clients of an instance that is only busy wait for it, as their sessions are there.
+func TestIPHashBusy(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{Policy: IPHash})
+	g, servers := serve(t, s, loopback, 3)
+	needKernel(t, g)
+	port := g.Addr().(*net.TCPAddr).Port
+	before := homes(t, port)
+	servers[1].hold(t, 20*patience)
+	if got := homes(t, port); !maps.Equal(got, before) {
+		t.Errorf("got %v, before %v", got, before)
+	}
+	if c := s.Counters(); c[0].Stuck != 0 {
+		t.Errorf("counters: got %+v", c)
+	}
+}
+
 // The clients of a stuck instance are served by the others meanwhile.
 func TestIPHashStuck(t *testing.T) {
 	noLeaks(t)
@@ -179,6 +196,13 @@ func TestIPHashStuck(t *testing.T) {
 	needKernel(t, g)
 	port := g.Addr().(*net.TCPAddr).Port
 	before := firstHomes(t, s, port)
+	if err := s.do(func() {
+		for _, l := range g.lanes {
+			l.gauge.bears = 4 * patience // the real one would take too long
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
 	servers[1].hold(t, 2*time.Second)
 	for range 3 {
 		for client, who := range homes(t, port) {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -47,9 +48,10 @@ type life struct {
 	gen     uint64
 	pid     int
 	started time.Time
-	ports   []string // sorted
-	shared  bool     // a successor can listen on some of them beside it
-	trouble string   // why it could not be signalled
+	ports   []string      // sorted
+	shared  bool          // a successor can listen on some of them beside it
+	checks  []app.Checked // what its health checks have said last, by name; replaced, never changed
+	trouble string        // why it could not be signalled
 }
 
 // view is an instance at one moment, for those who wait for something.
@@ -206,6 +208,8 @@ func (in *instance) hear(m about) {
 	case Warned:
 		in.warning = f.Text
 		in.tell(app.EventWarning, f.Text, nil)
+	case Checked:
+		in.life.checks = withChecked(in.life.checks, f)
 	case Messaged:
 		in.tell(app.EventMessage, "", f.Data)
 		return
@@ -218,6 +222,14 @@ func (in *instance) hear(m about) {
 			in.hear(about{m.gen, f})
 		}
 	}
+}
+
+// withChecked returns the answers with one more or a newer one.
+func withChecked(list []app.Checked, f Checked) []app.Checked {
+	list = slices.DeleteFunc(slices.Clone(list), func(c app.Checked) bool { return c.Name == f.Check })
+	list = append(list, app.Checked{Name: f.Check, OK: f.OK, Why: f.Why, At: time.Now()})
+	slices.SortFunc(list, func(a, b app.Checked) int { return cmp.Compare(a.Name, b.Name) })
+	return list
 }
 
 // complete adds to an exit what the host need not know.
@@ -406,7 +418,7 @@ func (in *instance) publish() {
 		Ports: in.life.ports, LastExit: in.m.exit, Reason: in.m.reason,
 	}
 	if in.life.pid != 0 {
-		st.StartedAt = in.life.started
+		st.StartedAt, st.Checks = in.life.started, in.life.checks
 	}
 	switch {
 	case in.m.phase == waiting, in.m.retry:

@@ -405,7 +405,7 @@ func (t *transition) judge(why string) {
 		t.late, t.reason = false, ""
 		t.emit(app.EventReady, "")
 	case !ready && t.ready:
-		t.reason = why
+		t.reason, t.late = why, true // the timer of its start has nothing to add
 		t.emit(app.EventWarning, why)
 	}
 	t.ready = ready
@@ -427,6 +427,10 @@ func (t *transition) onChecked(msg Checked) {
 	case !msg.OK: // it is replaced by the restart rules
 		t.unfit = why
 		t.emit(app.EventWarning, why)
+		if t.trial && t.phase == online { // it may have begun to serve beside the old process
+			t.drain()
+			return
+		}
 		t.end(byRules)
 	}
 }

@@ -41,6 +41,7 @@ func parts() []part {
 		{"cpu", "what keeper and daemon use of a core with 100 idle children", measureCPU},
 		{"crash", "the time from a crash to the new process", measureCrash},
 		{"sleepers", "starting and deleting 500 processes by one command", measureSleepers},
+		{"apps", "a JavaScript app file of 500 apps, and what it costs to evaluate one", measureApps},
 		{"logs", "MB/s and CPU time per GB of output, against cat", measureLogs},
 		{"cluster", "requests/s of two Node workers, against Node's cluster module and PM2", measureCluster},
 		{"reload", "failed requests while all workers are replaced again and again", measureReload},
