@@ -151,6 +151,13 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	if q.Verify && q.Action == api.ApplyReload {
 		counted = d.host.verify(names)
 	}
+	if q.Rename != "" {
+		err := d.supervisor.Rename(r.Context(), q.Rename, q.Specs[0].Name)
+		if err != nil {
+			return api.ActionReply{}, err
+		}
+		d.host.rest(q.Rename, nil)
+	}
 	list, changes, err := d.supervisor.Apply(r.Context(), q.Specs, supervisor.ApplyOptions{
 		Reload: q.Action == api.ApplyReload, Parallel: q.Parallel, Progress: step,
 	})

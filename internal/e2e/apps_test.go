@@ -40,6 +40,7 @@ var npmApps = []npmApp{
 // What a user of PM2 has in the scripts of a project works on it unchanged, and nobody
 // who asks meanwhile notices.
 func TestApps(t *testing.T) {
+	t.Parallel()
 	for _, a := range npmApps {
 		t.Run(a.folder, func(t *testing.T) {
 			t.Parallel() // each mostly waits
