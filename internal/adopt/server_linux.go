@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -32,7 +33,7 @@ type Server struct {
 	wg      sync.WaitGroup
 	room    chan struct{} // holds one for each call in hand
 	takeover
-	saved uint64 // the highest id in the note; it belongs to the goroutine that receives
+	saved uint64 // the highest id in the last note; it belongs to the goroutine that receives
 
 	mu     sync.Mutex // guards what follows
 	last   uint64     // the highest id received
@@ -97,8 +98,8 @@ func (s *Server) Close() error {
 	return s.file.Close()
 }
 
-// receive takes calls one by one: what a server that dies has received but not saved
-// is one at most.
+// receive takes calls one by one: what a server that dies has received but neither
+// answered nor saved is one at most.
 func (s *Server) receive() {
 	for {
 		if s.orphan != 0 && !s.ready() {
@@ -189,24 +190,47 @@ func (s *Server) next(wait bool) (n kernel.Notification, err error) {
 }
 
 // take has a call handled, for which there is room, after the calls that its process
-// made before.
+// made before. When it returns, either the note has all calls in hand, or none is.
 func (s *Server) take(c *call) {
 	c.pid = s.processOf(c.TID)
 	s.mu.Lock()
 	s.inHand[c.ID] = c
 	s.last = max(s.last, c.ID)
-	s.saved = s.last
+	s.mu.Unlock()
+	// Its program waits, so it is saved while it is being handled: a successor finds
+	// the one call that is in no note by its number, if a note tells where to look.
+	known := s.saved != 0 && c.ID-s.saved < window/2
+	if !known {
+		s.save()
+	}
+	s.handle(c)
+	if known {
+		runtime.Gosched() // first who works for it
+		s.save()
+	}
+}
+
+// save saves the calls in hand, if there are any.
+func (s *Server) save() {
+	s.mu.Lock()
 	n := note{Last: s.last, Calls: make([]request, 0, len(s.inHand))}
 	for _, c := range s.inHand {
 		n.Calls = append(n.Calls, c.request)
 	}
 	s.mu.Unlock()
+	if len(n.Calls) == 0 {
+		return
+	}
+	s.saved = n.Last
 	if s.o.Save != nil {
 		if err := s.o.Save(n.encode()); err != nil && s.ctx.Err() == nil {
 			s.o.Log("save the calls in hand: %v", err)
 		}
 	}
+}
 
+// handle gives a call to the goroutine that works for its process.
+func (s *Server) handle(c *call) {
 	s.mu.Lock()
 	queue, working := s.queues[c.pid]
 	var gone *call // a thread does one call at a time

@@ -13,10 +13,10 @@ import (
 
 // A call that was received is never told again, and its caller can only be killed: if
 // the server dies, somebody has to answer by the call's number. So a server saves
-// each call before it handles it. One can still be lost between the kernel and the
-// note: the orphan. Its number is found because the kernel counts up and knows which
-// numbers wait for an answer; what was asked, because /proc shows which threads wait
-// in such a call.
+// each call before it receives the next, unless it has answered it by then. One can
+// still be lost between the kernel and the note: the orphan. Its number is found
+// because the kernel counts up and knows which numbers wait for an answer; what was
+// asked, because /proc shows which threads wait in such a call.
 
 // takeover is what a server has to clear up after its predecessor. It belongs to the
 // goroutine that receives.

@@ -40,6 +40,9 @@ type ApplyRequest struct {
 	Action   ApplyAction `json:"action"`
 	Parallel int         `json:"parallel,omitempty"` // as in TargetsRequest
 	Verify   bool        `json:"verify,omitempty"`   // as in TargetsRequest
+	// Rename is an app that becomes the one of Specs, which has another name. It is
+	// stopped meanwhile, whatever Action says; its ids stay.
+	Rename string `json:"rename,omitempty"`
 }
 
 // TargetsRequest asks for an action on instances.

@@ -71,6 +71,9 @@ func DecodeApply(r io.Reader) (ApplyRequest, error) {
 	if err := checkParallel(q.Parallel); err != nil {
 		return ApplyRequest{}, err
 	}
+	if q.Rename != "" && len(q.Specs) != 1 {
+		return ApplyRequest{}, invalid("rename is about one app, and there are %d", len(q.Specs))
+	}
 	return q, checkSpecs(q.Specs)
 }
 

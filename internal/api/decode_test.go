@@ -74,7 +74,7 @@ func TestDecodeStartRefuses(t *testing.T) {
 		{"no app", `{"specs":[]}`, "no app"},
 		{"no name", spec(func(s *app.Spec) { s.Name = "" }), "name"},
 		{"relative path", spec(func(s *app.Spec) { s.Exec = "server.js" }), "server.js"},
-		{"namespace", spec(func(s *app.Spec) { s.Namespace = "7" }), "namespace"},
+		{"namespace", spec(func(s *app.Spec) { s.Namespace = "all" }), "namespace"},
 		{"instances", spec(func(s *app.Spec) { s.Instances = 1 << 40 }), "instances"},
 		{"twice", body(t, StartRequest{Specs: []app.Spec{validSpec("api"), validSpec("api")}}), "twice"},
 	} {

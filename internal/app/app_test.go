@@ -106,12 +106,12 @@ func TestValidate(t *testing.T) {
 }
 
 func TestValidName(t *testing.T) {
-	for _, good := range []string{"api", "my app", "api-2", "2api", "über", "a.b_c"} {
+	for _, good := range []string{"api", "my app", "api-2", "2api", "über", "a.b_c", "12"} {
 		if err := ValidName(good); err != nil {
 			t.Errorf("ValidName(%q) = %v", good, err)
 		}
 	}
-	for _, bad := range []string{"", "all", "12", ".", "..", "-x", "a/b", "a\nb", "\xff", strings.Repeat("x", 129)} {
+	for _, bad := range []string{"", "all", ".", "..", "-x", "a/b", "a\nb", "\xff", strings.Repeat("x", 129)} {
 		if err := ValidName(bad); !errors.Is(err, ErrInvalid) {
 			t.Errorf("ValidName(%q) = %v, want ErrInvalid", bad, err)
 		}

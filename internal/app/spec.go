@@ -337,15 +337,10 @@ func ValidName(name string) error {
 	case strings.HasPrefix(name, "-"):
 		return bad("begins with a dash")
 	}
-	digits := true
 	for _, r := range name {
 		if r < ' ' || r == 0x7f || r == '/' || r == 0xfffd {
 			return bad("holds a slash or an unprintable character")
 		}
-		digits = digits && r >= '0' && r <= '9'
-	}
-	if digits {
-		return bad("is a number, which is read as an id")
 	}
 	return nil
 }

@@ -142,6 +142,9 @@ func (c *cli) halting(cmd *cobra.Command, act func(context.Context, api.TargetsR
 	cmd.Long += "\nAn app file stands for the apps in it, of which --only picks some."
 	cmd = c.action(cmd, func(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error) {
 		targets, err := c.targets(ctx, q.Targets, x)
+		if c.nothingMeant(err) {
+			return api.ActionReply{}, nil
+		}
 		if err != nil {
 			return api.ActionReply{}, err
 		}
@@ -255,6 +258,13 @@ highest are stopped first. It is an error if there are that many already.`,
 		},
 		ValidArgsFunction: c.completeApps,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.asPM2() && args[1] == "0" { // PM2 deletes all there are
+				list, err := c.named(cmd.Context(), args[0])
+				if err == nil && len(list) > 0 {
+					reply, err := c.client.Delete(cmd.Context(), api.TargetsRequest{Targets: []string{args[0]}})
+					return c.done(reply, err, nil)
+				}
+			}
 			reply, err := c.client.Scale(cmd.Context(), api.ScaleRequest{App: args[0], Instances: args[1]})
 			return c.done(reply, err, nil)
 		},

@@ -47,7 +47,7 @@ func (c *cli) loadOptions(file string, o ecosystem.StartOptions, x fileOptions) 
 	}
 	return ecosystem.LoadOptions{
 		File: file, Stdin: stdin, Dir: dir, Environ: c.Environ, Exe: c.Exe, CPUs: c.CPUs,
-		LogDir: c.logDir(), Log: c.consoleLog(), EnvName: x.env, Only: x.names(), Override: o,
+		KeepGoing: c.asPM2(), LogDir: c.logDir(), Log: c.consoleLog(), EnvName: x.env, Only: x.names(), Override: o,
 	}, nil
 }
 
@@ -69,13 +69,13 @@ func (c *cli) load(ctx context.Context, file string, o ecosystem.StartOptions, x
 		return nil, err
 	}
 	f, err := ecosystem.Load(ctx, with)
-	if err != nil {
+	if f == nil {
 		return nil, err
 	}
 	for _, w := range f.Warnings {
 		c.warn(w)
 	}
-	return f, nil
+	return f, err
 }
 
 // applyFile brings the apps of a file to what it says: start, restart and reload of
@@ -84,7 +84,11 @@ func (c *cli) applyFile(
 	ctx context.Context, file string, action api.ApplyAction, o ecosystem.StartOptions, x fileOptions, each func(*app.Spec),
 ) (api.ActionReply, error) {
 	f, err := c.load(ctx, file, o, x)
-	if err != nil {
+	if c.nothingMeant(err) {
+		return api.ActionReply{}, nil
+	}
+	var broken *ecosystem.Problems // of other apps than those in f
+	if err != nil && (f == nil || !errors.As(err, &broken)) {
 		return api.ActionReply{}, err
 	}
 	if len(f.Apps) == 0 {
@@ -97,7 +101,20 @@ func (c *cli) applyFile(
 		}
 	}
 	reply, err := c.apply(ctx, api.ApplyRequest{Specs: f.Apps, Action: action, Parallel: x.parallel})
+	if err == nil && broken != nil {
+		err = broken
+	}
 	return reply, err
+}
+
+// nothingMeant tells that --only has left nothing of a file, which PM2 takes for
+// having done all there is to do.
+func (c *cli) nothingMeant(err error) bool {
+	if !c.asPM2() || !errors.Is(err, ecosystem.ErrNoSuchApp) {
+		return false
+	}
+	c.warn(err.Error())
+	return true
 }
 
 // apply sends specs and tells what they change.
@@ -160,7 +177,7 @@ func (c *cli) targets(ctx context.Context, words []string, x fileOptions) ([]str
 	var out []string
 	for _, word := range words {
 		if !ecosystem.IsFile(word) {
-			if err := x.onlyForFiles(word); err != nil {
+			if err := c.withoutFile(word, x); err != nil {
 				return nil, err
 			}
 			out = append(out, word)
@@ -173,6 +190,15 @@ func (c *cli) targets(ctx context.Context, words []string, x fileOptions) ([]str
 		out = append(out, names...)
 	}
 	return out, nil
+}
+
+// withoutFile is onlyForFiles, but PM2's start and stop take --env without a file.
+func (c *cli) withoutFile(word string, x fileOptions) error {
+	if x.env != "" && c.asPM2() {
+		c.warn(fmt.Sprintf("--env %s means nothing: %s is no app file", x.env, word))
+		x.env = ""
+	}
+	return x.onlyForFiles(word)
 }
 
 // onlyForFiles refuses what means nothing without an app file.

@@ -134,6 +134,15 @@ func (ch *changing) act(ctx context.Context, targets []string) (api.ActionReply,
 	if len(list) == 0 {
 		return api.ActionReply{}, fmt.Errorf("there is no app that %s could mean", strings.Join(targets, ", "))
 	}
+	rename := ""
+	if slices.Contains(ch.given, "name") {
+		if len(list) != 1 {
+			return api.ActionReply{}, fmt.Errorf("--name %s is one name, for %d apps", ch.options.Name, len(list))
+		}
+		if rename = list[0].Spec.Name; rename == ch.options.Name {
+			rename = ""
+		}
+	}
 	specs := make([]app.Spec, 0, len(list))
 	for i := range list {
 		spec := list[i].Spec
@@ -151,6 +160,6 @@ func (ch *changing) act(ctx context.Context, targets []string) (api.ActionReply,
 		specs = append(specs, spec)
 	}
 	return ch.apply(ctx, api.ApplyRequest{
-		Specs: specs, Action: ch.action, Parallel: ch.files.parallel, Verify: ch.request.Verify,
+		Specs: specs, Action: ch.action, Parallel: ch.files.parallel, Verify: ch.request.Verify, Rename: rename,
 	})
 }

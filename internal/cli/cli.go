@@ -264,6 +264,9 @@ server on one port, and replaces them without a failed request.`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		Args:              cobra.ArbitraryArgs,
 		RunE:              c.noCommand,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			c.silent = c.silent || c.asPM2() && c.getenv("PM2_SILENT") != ""
+		},
 	}
 	root.SetOut(c.out)
 	root.SetErr(c.out) // help only: our errors are printed by Run

@@ -90,10 +90,16 @@ func (l *logs) run(ctx context.Context) error {
 	if err := l.readForms(); err != nil {
 		return err
 	}
-	if err := l.measure(ctx); err != nil {
+	err := l.measure(ctx)
+	l.tailing()
+	if isNotFound(err) && l.asPM2() && l.noStream {
+		l.warn(err.Error()) // PM2 has nothing to show, which is no error there
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	err := l.follow(ctx)
+	err = l.follow(ctx)
 	if ctx.Err() != nil && !errors.Is(err, errOutput) {
 		return nil // Ctrl-C is how one leaves
 	}
@@ -106,13 +112,35 @@ func (l *logs) measure(ctx context.Context) error {
 	l.prefixes, l.colours = map[int]string{}, map[string]string{}
 	list, err := l.client.Instances(ctx, api.InstancesQuery{Targets: l.query.Targets, Brief: true})
 	for i := range list {
-		l.width = max(l.width, width(prefix(list[i].ID, list[i].Name)))
+		l.width = max(l.width, width(l.label(list[i].ID, list[i].Name)))
 		colourOf(list[i].Name, l.colours)
 	}
 	return err
 }
 
-func prefix(id int, name string) string { return strconv.Itoa(id) + "|" + name }
+// label is what stands before the bar: the id and the name, of which PM2 shows eight
+// letters.
+func (l *logs) label(id int, name string) string {
+	if l.asPM2() {
+		name = text.Pad(text.Trim(name, pm2Label), pm2Label, ' ')
+	}
+	return strconv.Itoa(id) + "|" + name
+}
+
+const pm2Label = 8
+
+// tailing prints PM2's heading.
+func (l *logs) tailing() {
+	if !l.asPM2() || l.silent || l.json || l.pairs {
+		return
+	}
+	what, noun := "all", "processes"
+	if len(l.query.Targets) > 0 {
+		what, noun = l.query.Targets[0], "process"
+	}
+	l.printf("%s\n", l.look.paint(dim, fmt.Sprintf(
+		"[TAILING] Tailing last %d lines for [%s] %s (change the value with --lines option)", l.query.Lines, what, noun)))
+}
 
 // errOutput marks an output that cannot be written.
 var errOutput = errors.New("write the output")
@@ -199,7 +227,7 @@ func (l *logs) print(line api.LogLine) error {
 func (l *logs) prefix(line api.LogLine) string {
 	p, ok := l.prefixes[line.ID]
 	if !ok {
-		p = prefix(line.ID, line.Name)
+		p = l.label(line.ID, line.Name)
 		l.width = max(l.width, width(p))
 		p = l.look.paint(colourOf(line.Name, l.colours), text.Pad(p, l.width, ' '))
 		l.prefixes[line.ID] = p

@@ -130,7 +130,7 @@ func (c *cli) pm2Table(ctx context.Context, targets []string, o listing) error {
 func pm2Heads() []column {
 	return []column{
 		{head: "id", max: 4},
-		{head: "name", max: 6},
+		{head: "name", max: 10},
 		{head: "namespace", max: 13},
 		{head: "version", max: 9},
 		{head: "mode", max: 9},
@@ -169,8 +169,8 @@ func (c *cli) pm2Row(in pm2.Instance) []string {
 	}
 	return []string{
 		c.look.paint(cyan, strconv.Itoa(s.ID)), string(name), cmp.Or(in.Spec.Namespace, "default"), cmp.Or(in.Version, "N/A"),
-		string(in.Spec.Mode), strconv.Itoa(s.PID), up, strconv.Itoa(s.Restarts),
-		c.look.paint(stateColour(s.State), pm2.State(s.State)), percent(cpu), pm2Memory(bytes), user, watching,
+		string(pm2.Mode(in.Spec)), strconv.Itoa(s.PID), up, strconv.Itoa(s.Restarts),
+		c.look.paint(stateColour(s.State), pm2.Status(in)), percent(cpu), pm2Memory(bytes), user, watching,
 	}
 }
 

@@ -68,7 +68,7 @@ PM2 the port is PM2_SERVE_PORT's first; otherwise the command line counts.`,
 	f.StringVar(&s.typed.Username, "basic-auth-username", "", "`name` that clients must send (default: none)")
 	f.StringVar(&s.typed.Password, "basic-auth-password", "", "`password` that goes with it; the variable PM2_SERVE_BASIC_AUTH_PASSWORD keeps it out of the list of processes (default: none)")
 	f.BoolVar(&s.monitor, "monitor", false, "PM2's cloud, which Paceline does not have")
-	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word`, no number (default static-page-server-<port>)")
+	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word` (default static-page-server-<port>)")
 	f.StringVar(&o.Namespace, "namespace", "", "a `word` that groups apps as a target (default \"default\")")
 	f.StringVarP(&o.Instances, "instances", "i", "", "instances, which share the port: a `count` from 1, max or 0 for one per usable CPU, -1 for one less than that (default 1)")
 	restartFlags(f, o)

@@ -25,13 +25,18 @@ func (c *cli) showCommand() *cobra.Command {
 last process ended and what it wrote last to stderr, restarts, when the next one
 comes, what it waits for, what its health checks say, ports and log files. The
 values of the environment, which may be secrets, are hidden unless --show-env asks
-for them.`,
+for them.
+
+Under the name pm2 it prints PM2's box of facts, unless --show-env is given.`,
 		Example: `  pace show api
   pace show 3
   pace show api --show-env`,
 		Args:              atLeast(1, "an app: an id or a name"),
 		ValidArgsFunction: c.completeTargets,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.asPM2() && !showEnv {
+				return c.pm2Show(cmd.Context(), args)
+			}
 			apps, err := c.client.Apps(cmd.Context(), api.AppsQuery{Targets: args, Env: showEnv})
 			if err != nil {
 				return err

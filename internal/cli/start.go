@@ -147,7 +147,7 @@ func (s *starting) one(ctx context.Context, target string) error {
 		s.add(reply)
 		return err
 	}
-	if err := s.files.onlyForFiles(target); err != nil {
+	if err := s.withoutFile(target, s.files); err != nil {
 		return err
 	}
 	if found, err := s.existing(ctx, target); found || err != nil {

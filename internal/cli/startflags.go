@@ -11,7 +11,7 @@ import (
 // startFlags declares the options of start. The values stay texts: package
 // ecosystem reads them, and says what is wrong with them.
 func startFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
-	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word`, no number (default: the script's name without extension)")
+	f.StringVarP(&o.Name, "name", "n", "", "what to call the app: a `word` (default: the script's name without extension)")
 	f.StringVar(&o.Namespace, "namespace", "", "a `word` that groups apps as a target (default \"default\")")
 	programFlags(f, o)
 
@@ -59,7 +59,7 @@ func restartFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 func stopFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.StringVar(&o.Stop.KillSignal, "kill-signal", "", "`signal` that asks it to end: SIGTERM, term or 15 (default SIGINT)")
 	f.StringVarP(&o.Stop.KillTimeout, "kill-timeout", "k", "", "`duration` from that signal to SIGKILL (default 1.6s)")
-	f.BoolVar(&o.Stop.NoTreekill, "no-treekill", false, "end only the process itself, not its descendants")
+	f.BoolVar(&o.Stop.NoTreekill, "no-treekill", false, "ask only the process itself to end; descendants that are left at --kill-timeout are ended by force")
 	f.BoolVar(&o.Stop.ShutdownWithMessage, "shutdown-with-message", false, "Node: send the message \"shutdown\" instead of the signal")
 	f.BoolVar(&o.Stop.WaitReady, "wait-ready", false, "Node: ready only at process.send('ready')")
 	f.StringVar(&o.Stop.ListenTimeout, "listen-timeout", "", "`duration` it may take to be ready (default 3s)")

@@ -25,8 +25,8 @@ func (c *cli) envCommand() *cobra.Command {
 those whose names look like a secret's are masked unless --show-secrets asks for
 them. What an env_file holds is read at each start, and is not among them.
 
-Under the name pm2 it prints, as PM2 does, the plain fields of the instance's record
-as well, and masks nothing.`,
+Under the name pm2 it prints, as PM2 does, a few fields of the instance's record as
+well, and masks nothing.`,
 		Example: `  pace env 0
   pace env api --show-secrets`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -55,11 +55,8 @@ as well, and masks nothing.`,
 // env prints the variables of an instance.
 func (c *cli) env(in pm2.Instance, secrets bool) {
 	if c.asPM2() {
-		for _, m := range pm2.Env(in) {
-			switch m.Value.(type) {
-			case string, bool, int, int64:
-				c.printf("%s: %s\n", m.Key, strings.Trim(inspectPlain(m.Value), "\n"))
-			}
+		for _, m := range pm2.Shown(in) {
+			c.printf("%s: %s\n", m.Key, strings.Trim(inspectPlain(m.Value), "\n"))
 		}
 		return
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"os/exec"
+	"time"
 
 	"paceline/internal/health"
 	"paceline/internal/supervisor"
@@ -22,7 +23,7 @@ func (h *host) checkHealth(p *process) {
 	h.checks.Go(func() {
 		defer cancel()
 		health.Run(ctx, p.Spec.Health, health.Process{
-			Dir: p.Spec.Cwd, Env: env, Prepare: func(cmd *exec.Cmd) { runAs(cmd, p.Spec.User) },
+			Dir: p.Spec.Cwd, Env: env, Grace: time.Duration(p.Spec.ListenTimeout), Prepare: func(cmd *exec.Cmd) { runAs(cmd, p.Spec.User) },
 		}, func(name string, ok bool, why string) {
 			p.sink(supervisor.Checked{Check: name, OK: ok, Why: why})
 		})

@@ -95,6 +95,11 @@ func (d *daemon) present() (dump, []pm2.Instance) {
 		apps.Apps = append(apps.Apps, saved)
 	}
 	slices.SortFunc(instances, func(a, b pm2.Instance) int { return a.Status.ID - b.Status.ID })
+	first := map[string]int{} // its lowest id; apps come back in the order of theirs
+	for _, in := range slices.Backward(instances) {
+		first[in.Spec.Name] = in.Status.ID
+	}
+	slices.SortStableFunc(apps.Apps, func(a, b savedApp) int { return first[a.Spec.Name] - first[b.Spec.Name] })
 	return apps, instances
 }
 

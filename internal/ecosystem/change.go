@@ -118,7 +118,7 @@ func Change(spec *app.Spec, o StartOptions, given []string) error {
 	for _, name := range given {
 		switch name {
 		case "name":
-			return fmt.Errorf("--name: an app that exists keeps its name %s; delete it and start it under the new one", spec.Name)
+			to.Name = o.Name
 		case "cwd", "watch": // done above; see ToggleWatch
 		case "interpreter", "interpreter-args", "node-args":
 			if err := reinterpret(&to, &o, places, given); err != nil {

@@ -47,7 +47,6 @@ func TestErrorsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		{"server.js", func(o *StartOptions) { o.Cwd = "nope" }, `--cwd "nope": there is no such folder`},
 		{"server.js", func(o *StartOptions) { o.Cwd = "server.js" }, `--cwd "server.js" is not a folder`},
 		{"server.js", func(o *StartOptions) { o.Name = "a/b" }, `--name: invalid app: name "a/b" holds a slash or an unprintable character`},
-		{"server.js", func(o *StartOptions) { o.Name = "7" }, `--name: invalid app: name "7" is a number, which is read as an id`},
 		{"server.js", func(o *StartOptions) { o.Instances = "many" }, `-i "many": want a number from 1 to 4096, max, or -1 for all CPUs but one`},
 		{"server.js", func(o *StartOptions) { o.Instances = "5000" }, `-i "5000": want a number from 1 to 4096, max, or -1 for all CPUs but one`},
 		{"server.js", func(o *StartOptions) { o.Balance = "fair" }, `--balance "fair": want round-robin, shared, ip-hash or none`},

@@ -15,7 +15,7 @@ var interpreters = map[string][]string{
 	".js": {"node", "nodejs"}, ".mjs": {"node", "nodejs"}, ".cjs": {"node", "nodejs"},
 	".ts": {"node", "nodejs"}, ".mts": {"node", "nodejs"}, ".cts": {"node", "nodejs"},
 	".tsx": {"bun"}, ".jsx": {"bun"},
-	".py": {"python3", "python"}, ".rb": {"ruby"}, ".php": {"php"}, ".pl": {"perl"},
+	".py": {"python", "python3"}, ".rb": {"ruby"}, ".php": {"php"}, ".pl": {"perl"},
 	".sh": {"bash", "sh"}, ".bash": {"bash"}, ".zsh": {"zsh"}, ".fish": {"fish"},
 	".lua": {"lua", "luajit"}, ".r": {"Rscript"}, ".jl": {"julia"}, ".tcl": {"tclsh"},
 	".exs": {"elixir"}, ".coffee": {"coffee"}, ".ls": {"lsc"}, ".jar": {"java"},

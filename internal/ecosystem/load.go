@@ -23,8 +23,11 @@ type LoadOptions struct {
 	LogDir  string    // where `log: true` puts its file
 	Log     io.Writer // where console.log of a JavaScript file goes; nil: nowhere
 
-	EnvName string   // --env
-	Only    []string // names of apps; none means all
+	EnvName string // --env
+	// KeepGoing is PM2's way: apps that cannot be had, as their scripts are not there,
+	// are left out of what Load returns beside the error.
+	KeepGoing bool
+	Only      []string // names of apps; none means all
 	// Override goes before what the file says, for each app: Namespace, Cwd,
 	// Instances, User, GID and Watch.
 	Override StartOptions
@@ -41,7 +44,10 @@ type File struct {
 	Notes    []string                   // what is taken and has no effect; one line each
 }
 
-// Load reads an app file. Errors: *Problems for what is wrong with its apps,
+// ErrNoSuchApp tells that a file has no app of a name that Only holds.
+var ErrNoSuchApp = errors.New("nothing is meant")
+
+// Load reads an app file. Errors: ErrNoSuchApp, *Problems for what is wrong with its apps,
 // *jseval.Error for JavaScript, else one line that names the file.
 func Load(ctx context.Context, o LoadOptions) (*File, error) {
 	l, err := newLoader(ctx, &o)
@@ -51,11 +57,15 @@ func Load(ctx context.Context, o LoadOptions) (*File, error) {
 	if err := l.only(); err != nil {
 		return nil, err
 	}
+	written := len(l.problems)
 	for _, d := range l.drafts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		l.resolve(ctx, d)
+	}
+	if o.KeepGoing && written == 0 && len(l.problems) > 0 && len(l.file.Apps) > 0 {
+		return &l.file, &Problems{File: l.shown, List: l.problems}
 	}
 	l.related()
 	if len(l.problems) > 0 {
@@ -311,7 +321,7 @@ func (l *loader) only() error {
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(kept, func(d *draft) bool { return d.label() == name }) {
-			return fmt.Errorf("%s has no app %q; it has %s", l.shown, name, few(all))
+			return fmt.Errorf("%w: %s has no app %q; it has %s", ErrNoSuchApp, l.shown, name, few(all))
 		}
 	}
 	l.drafts = kept

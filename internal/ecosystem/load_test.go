@@ -377,10 +377,13 @@ func TestChange(t *testing.T) {
 		t.Errorf("null: %v, %d", err, spec.MaxMemoryBytes)
 	}
 	before := spec
-	for _, name := range []string{"name", "execute-command"} {
+	for _, name := range []string{"execute-command"} {
 		if err := Change(&spec, StartOptions{Dir: "/", Name: "b"}, []string{"instances", name}); err == nil || cmp.Diff(before, spec) != "" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if err := Change(&spec, StartOptions{Dir: "/", Name: "b"}, []string{"name"}); err != nil || spec.Name != "b" {
+		t.Errorf("name: %v, %s", err, spec.Name)
 	}
 	UpdateEnv(&spec, []string{"A=2", "B=3", "PWD=/z"})
 	if spec.Env["A"] != "2" || spec.Env["B"] != "3" || spec.Env["PWD"] != "" || was.Env["A"] != "1" {

@@ -146,7 +146,7 @@ func TestWhatRuns(t *testing.T) {
 		{"run.sh", nil, nil, by("bash", self("run", "DIR/run.sh"))},
 		{"x.rb", nil, nil, by("ruby", self("x", "DIR/x.rb"))},
 		{"lib.jar", nil, nil, by("java", self("lib", "DIR/lib.jar"), "-jar")},
-		{"2048.js", nil, nil, by("node", self("2048.js", "DIR/2048.js"))},
+		{"2048.js", nil, nil, by("node", self("2048", "DIR/2048.js"))},
 		{"all.js", nil, nil, by("node", self("all.js", "DIR/all.js"))},
 		{"pybang", nil, nil, by("python3", self("pybang", "DIR/pybang"))},
 		{"crlf", nil, nil, by("python3", self("crlf", "DIR/crlf"))},

@@ -26,6 +26,9 @@ import (
 type Process struct {
 	Dir string   // where a command runs
 	Env []string // its environment
+	// Grace is how long a process may take to come up: until then a liveness check
+	// that has not passed yet does not fail. Counted from the first check.
+	Grace time.Duration
 	// Prepare adds to a command what has to be so before it is started, such as the
 	// user it runs as; nil adds nothing.
 	Prepare func(*exec.Cmd)
@@ -53,6 +56,9 @@ func Run(ctx context.Context, h *app.Health, p Process, report Report) {
 	for name, c := range map[string]*app.HealthCheck{"readiness": h.Readiness, "liveness": h.Liveness} {
 		if c != nil {
 			r := runner{name: name, check: c, process: p, report: report}
+			if name == "liveness" && h.Startup == nil { // else it has come up already
+				r.patient = time.Now().Add(p.Grace)
+			}
 			wg.Go(func() { r.run(ctx) })
 		}
 	}
@@ -65,7 +71,8 @@ type runner struct {
 	check   *app.HealthCheck
 	process Process
 	report  Report
-	once    bool // until it has passed
+	once    bool      // until it has passed
+	patient time.Time // until then it does not fail before it has passed
 
 	told, ok bool // what was reported last
 	failures int  // in a row
@@ -114,7 +121,7 @@ func (r *runner) hear(err error) {
 		return
 	}
 	r.failures++
-	if r.failures < r.limit() || r.told && !r.ok {
+	if r.failures < r.limit() || r.told && !r.ok || !r.told && time.Now().Before(r.patient) {
 		return
 	}
 	r.told, r.ok = true, false

@@ -103,6 +103,39 @@ func TestChanges(t *testing.T) {
 	})
 }
 
+// TestGrace: what has not passed yet does not fail before its time is over; what has
+// passed does.
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := fmt.Errorf("down")
+		fails := func(passes bool) time.Duration {
+			r := runner{name: "liveness", check: check(func(c *app.HealthCheck) { c.Retries, c.Interval = 2, app.Duration(time.Second) })}
+			began := time.Now()
+			r.patient = began.Add(time.Minute)
+			var after time.Duration
+			r.report = func(_ string, ok bool, _ string) {
+				if !ok {
+					after = time.Since(began)
+				}
+			}
+			if passes {
+				r.hear(nil)
+			}
+			for after == 0 {
+				time.Sleep(r.pause())
+				r.hear(bad)
+			}
+			return after
+		}
+		if got := fails(false); got != time.Minute {
+			t.Errorf("before it has passed it fails after %v", got)
+		}
+		if got := fails(true); got != 2*time.Second {
+			t.Errorf("after it has passed it fails after %v", got)
+		}
+	})
+}
+
 // TestOrder: readiness and liveness are asked once startup has passed, and an answer
 // that comes soon is not waited for until the next turn.
 func TestOrder(t *testing.T) {

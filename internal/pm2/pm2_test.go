@@ -30,6 +30,7 @@ const rich = `name filter_env namespace args log_date_format time env max_memory
 func sample() (plain, rich Instance) {
 	s := app.Defaults()
 	s.Name, s.Exec, s.Cwd, s.Interpreter = "b", "/srv/s.js", "/srv", "/usr/bin/node"
+	s.Runtime = app.RuntimeNode
 	s.Env = map[string]string{"FOO": "bar"}
 	at := time.UnixMilli(1795727784072)
 	plain = Instance{

@@ -3,10 +3,12 @@
 package pm2
 
 import (
+	"cmp"
 	"crypto/sha1" //nolint:gosec // a name's digest, as RFC 9562 has it for UUIDs; it guards nothing
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -159,11 +161,11 @@ func (r *record) place() {
 	r.add("pm_exec_path", s.Exec)
 	r.add("pm_cwd", s.Cwd)
 	r.add("exec_interpreter", interpreter(r.in))
-	r.add("exec_mode", string(s.Mode)+"_mode")
+	r.add("exec_mode", string(Mode(s))+"_mode")
 	r.given(s.Instances == 1, "instances", 1)
 	r.given(st.LogFile != "", "pm_log_path", st.LogFile)
-	r.add("pm_out_log_path", st.OutFile)
-	r.add("pm_err_log_path", st.ErrFile)
+	r.add("pm_out_log_path", cmp.Or(st.OutFile, os.DevNull))
+	r.add("pm_err_log_path", cmp.Or(st.ErrFile, os.DevNull))
 	r.add("pm_pid_path", r.in.PIDFile)
 	r.add("km_link", false)
 	r.add("vizion_running", false)
@@ -185,7 +187,7 @@ func (r *record) life() {
 		r.flatten()
 	}
 	r.add("unique_id", UniqueID(r.in.Spec.Name, s.ID, s.CreatedAt))
-	r.add("status", status(r.in))
+	r.add("status", Status(r.in))
 	began := s.StartedAt
 	if began.IsZero() && s.LastExit != nil {
 		began = s.LastExit.Started
@@ -198,7 +200,11 @@ func (r *record) life() {
 	r.add("created_at", moment(s.CreatedAt))
 	r.add("pm_id", s.ID)
 	r.add("restart_time", s.Restarts)
-	r.add("unstable_restarts", s.Unstable)
+	unstable := s.Unstable
+	if s.State == app.Errored {
+		unstable = 0 // PM2 begins to count anew
+	}
+	r.add("unstable_restarts", unstable)
 	version := r.in.Version
 	if version == "" {
 		version = notKnown
@@ -247,13 +253,40 @@ func State(s app.State) string {
 	return string(s)
 }
 
-// status is PM2's word for how the instance fares. To PM2 a process is online as soon
+// Shown are the fields that `pm2 env` prints: the variables and what PM2 itself has
+// added to them, none of the settings.
+func Shown(in Instance) inspect.Object {
+	in.Env = true
+	var shown inspect.Object
+	for _, m := range Env(in) {
+		switch m.Key {
+		case instanceVar(in.Spec), "km_link", "vizion_running", "namespace", "version", "node_version":
+			shown = append(shown, m)
+			continue
+		}
+		if value, ok := in.Spec.Env[m.Key]; ok && m.Value == any(value) {
+			shown = append(shown, m)
+		}
+	}
+	return shown
+}
+
+// Status is PM2's word for how the instance fares. To PM2 a process is online as soon
 // as it runs, unless it is to say that it is ready.
-func status(in Instance) string {
+func Status(in Instance) string {
 	if in.Status.State == app.Launching && in.Status.PID != 0 && !in.Spec.WaitReady {
 		return string(app.Online)
 	}
 	return State(in.Status.State)
+}
+
+// Mode is PM2's word for how an app runs: to PM2 only Node programs are in a cluster,
+// and it would run what a dump calls so by node.
+func Mode(s *app.Spec) app.Mode {
+	if s.Runtime != app.RuntimeNode {
+		return app.Fork
+	}
+	return s.Mode
 }
 
 // options is what an instance has told of itself. A Node app under PM2 always tells

@@ -28,6 +28,7 @@ type Group struct {
 	lanes    []*lane          // by number
 	rotation []int            // the lanes' numbers as published last
 	changed  time.Time        // when that was
+	tempo    tempo            // of a group that deals in turn
 
 	// Of a group without dispatch: the lane that gets connections and, if programs'
 	// own sockets can replace each other, the lanes as the kernel counts them: see
@@ -300,6 +301,7 @@ func (g *Group) publish() {
 	}
 	if !slices.Equal(deal, g.rotation) {
 		g.rotation, g.changed = deal, time.Now()
+		g.tempo.run = 1 // until it is known what so many get
 		g.dispatch.Deal(deal)
 		if g.dispatch.Hashes() {
 			places := make([]place, len(deal))
@@ -309,4 +311,18 @@ func (g *Group) publish() {
 			g.dispatch.Assign(buckets(places))
 		}
 	}
+}
+
+// keepTempo has copies get several connections in a row while they come fast. It
+// returns when it must be asked again; zero: need not.
+func (g *Group) keepTempo(now time.Time) (again time.Time) {
+	if g.dispatch.Hashes() {
+		return time.Time{}
+	}
+	before := g.tempo.run
+	again = g.tempo.look(g.dispatch.Dealt(), len(g.rotation), now)
+	if max(g.tempo.run, 1) != max(before, 1) {
+		g.dispatch.Deal(g.tempo.turns(g.rotation, g.dispatch.Dealt()))
+	}
+	return again
 }

@@ -66,6 +66,9 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 		s.retireLane(g, l)
 	}
 	s.settle(g)
+	if at := g.keepTempo(now); !at.IsZero() && (d.again.IsZero() || at.Before(d.again)) {
+		d.again = at
+	}
 	return d
 }
 

@@ -94,9 +94,22 @@ func (s *Supervisor) applyPresent(ctx context.Context, specs []app.Spec, o Apply
 		}
 	}
 	scale(func(n, has int) bool { return n < has }) // what leaves need not be replaced first
-	var ids []int
-	for _, spec := range specs {
-		ids = append(ids, s.idsOf(spec.Name)...)
+	var jobs, ids []int                             // a job runs when it is due, not because its file is read again
+	var kept []app.Spec
+	specs = slices.DeleteFunc(slices.Clone(specs), func(spec app.Spec) bool {
+		if spec.Job == "" {
+			ids = append(ids, s.idsOf(spec.Name)...)
+			return false
+		}
+		jobs, kept = append(jobs, s.idsOf(spec.Name)...), append(kept, spec)
+		return true
+	})
+	if len(kept) > 0 {
+		failures = errors.Join(failures, s.Update(ctx, kept))
+		done = append(done, s.statusesOf(jobs)...)
+	}
+	if len(ids) == 0 {
+		return done, failures
 	}
 	var list []app.Status
 	var err error
@@ -124,6 +137,11 @@ func (s *Supervisor) idsOf(name string) (ids []int) {
 		}
 	}
 	return ids
+}
+
+// statusesOf returns the present status of instances.
+func (s *Supervisor) statusesOf(ids []int) []app.Status {
+	return slices.DeleteFunc(s.List(), func(st app.Status) bool { return !slices.Contains(ids, st.ID) })
 }
 
 // refresh returns the present status of each instance of list that is still there,

@@ -41,6 +41,23 @@ func TestApply(t *testing.T) {
 	})
 }
 
+// TestApplyJob: that its file is read again is no reason for a job to run.
+func TestApplyJob(t *testing.T) {
+	in(t, runs(program{life: time.Minute}), func(w *world) {
+		job := spec("backup", func(s *app.Spec) { s.Job = "0 3 * * *" })
+		w.start(job)
+		job.Job = "0 4 * * *"
+		list, changes, err := w.Apply(context.Background(), []app.Spec{job}, ApplyOptions{})
+		if err != nil || len(list) != 1 || len(changes) != 1 {
+			t.Errorf("acted on %+v, changes %v, %v", list, changes, err)
+		}
+		w.is(0, app.Stopped)
+		if got := w.Apps()[0].Job; got != "0 4 * * *" {
+			t.Errorf("it is due %s", got)
+		}
+	})
+}
+
 func TestApplyReload(t *testing.T) {
 	in(t, runs(listens(0, "*:80")), func(w *world) {
 		ctx := context.Background()

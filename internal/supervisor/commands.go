@@ -273,6 +273,9 @@ func (s *Supervisor) Scale(ctx context.Context, name string, n int) ([]app.Statu
 		}
 		before := g.spec.Load()
 		spec := *before
+		if before.Mode == app.Fork && before.Instances == 1 {
+			spec.MergeLogs = true // no id is in the name of its log file, and it stays where it is
+		}
 		spec.Instances = n
 		g.spec.Store(&spec)
 		added, leaving, undo := s.reg.resize(g, n)

@@ -251,8 +251,15 @@ func (r *reload) watch(next report) {
 	next.in.box.put(order{waiter: waiter{until: fallen(next.gen), reply: r.fallen, left: r.done}})
 }
 
-// discard ends a successor that did not prove itself.
+// discard ends a successor that did not prove itself. A worker of Node's serves
+// beside the old process as soon as it listens: what it has begun it finishes, unless
+// somebody wants the end of the reload.
 func (r *reload) discard(ctx context.Context, next *instance) {
+	if ctx.Err() == nil {
+		if _, err := r.ask(ctx, next, retire{}, atEnd); err == nil {
+			return
+		}
+	}
 	// A cancelled reload cleans up as well.
 	if _, err := r.ask(context.WithoutCancel(ctx), next, remove{}, atEnd); err != nil && !errors.Is(err, ErrClosed) {
 		r.note("%v", err)
@@ -302,10 +309,12 @@ func lacks(v view, ports []string) string {
 
 // died says how a process ended that should not have, with its last words.
 func died(v view) error {
-	if v.phase == stuck {
+	switch {
+	case v.phase == stuck:
 		return errors.New(v.reason)
-	}
-	if v.exit == nil {
+	case v.unfit != "":
+		return errors.New(v.unfit)
+	case v.exit == nil:
 		return errors.New("ended unseen")
 	}
 	text := ending(v.exit)

@@ -13,8 +13,8 @@ import (
 )
 
 // Resolve returns the ids that the targets mean, sorted and each once. A target
-// is "all", an id, a /regular expression/ on names, a name, the absolute path of
-// a script, or a namespace: what comes first in this list counts.
+// is "all", a /regular expression/ on names, a name, the absolute path of a script,
+// a namespace, or an id: what comes first in this list counts, as in PM2.
 // Errors: ErrNotFound naming the target that means nothing, ErrTarget.
 func (s *Supervisor) Resolve(targets []string) ([]int, error) {
 	if len(targets) == 0 {
@@ -50,9 +50,6 @@ func matcher(target string, slots []*slot) (func(*slot) bool, error) {
 	if target == "all" {
 		return func(*slot) bool { return true }, nil
 	}
-	if id, err := strconv.Atoi(target); err == nil { // a name is never a number
-		return func(sl *slot) bool { return sl.id == id }, nil
-	}
 	if len(target) > 1 && strings.HasPrefix(target, "/") && strings.HasSuffix(target, "/") {
 		re, err := regexp.Compile(target[1 : len(target)-1])
 		if err != nil {
@@ -63,14 +60,14 @@ func matcher(target string, slots []*slot) (func(*slot) bool, error) {
 	for _, is := range []func(*slot) bool{
 		func(sl *slot) bool { return spec(sl).Name == target },
 		func(sl *slot) bool { return filepath.IsAbs(target) && spec(sl).Exec == filepath.Clean(target) },
+		func(sl *slot) bool { return cmp.Or(spec(sl).Namespace, defaultNamespace) == target },
 	} {
 		if slices.ContainsFunc(slots, is) {
 			return is, nil
 		}
 	}
-	return func(sl *slot) bool {
-		return cmp.Or(spec(sl).Namespace, defaultNamespace) == target
-	}, nil
+	id, err := strconv.Atoi(target)
+	return func(sl *slot) bool { return err == nil && sl.id == id }, nil
 }
 
 // defaultNamespace is the name of the namespace of apps without one.

@@ -199,9 +199,11 @@ func (r *Dealer) Clear(slot int) error {
 	return nil
 }
 
-// Deal publishes which slots get connections, each the same share. The next
-// connection sees either the old list or the new one. An empty list leaves the
-// choice to the kernel's hash over all sockets of the group.
+// Deal publishes which slots get connections, one after the other and then from the
+// list's start; the next has the place Dealt, modulo its length. A slot may be there
+// several times; there is room for MaxSlots in all. The next connection sees either the old
+// list or the new one. An empty list leaves the choice to the kernel's hash over all
+// sockets of the group.
 func (r *Dealer) Deal(slots []int) {
 	// A bank is written again only after 14 other lists were published. A program
 	// run that still reads it by then finds slots of one list or the other, byte

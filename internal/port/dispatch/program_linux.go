@@ -9,10 +9,11 @@ import (
 	"github.com/cilium/ebpf/asm"
 )
 
-// tries is how many slots the program looks at for one connection. A slot whose
-// socket is just being flushed is absent for some microseconds; four absent in a
-// row means that something else is wrong, and the kernel's own hash takes over.
-const tries = 4
+// tries is how many places of the list the program looks at for one connection. A slot
+// whose socket is just being flushed is absent for some microseconds, and may have
+// several places in a row; so many absent in a row mean that something else is wrong,
+// and the kernel's own hash takes over.
+const tries = 8
 
 // Values of the kernel's interface that asm does not name.
 const (
@@ -49,7 +50,7 @@ const (
 //		select(slot - 1), done if it is there
 //	(with hash: see byAddress)
 //	head = control.head                              // bank and length in one load
-//	for (try = 0; try < 4; try++)
+//	for (try = 0; try < 8; try++)
 //		slot = bank[fetch_add(&control.dealt, 1) % length]
 //		control.shares[slot]++
 //		select(slot), done if it is there
