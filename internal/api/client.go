@@ -142,40 +142,6 @@ func (c *Client) Scale(ctx context.Context, q ScaleRequest) (ActionReply, error)
 	return c.act(ctx, "/v1/scale", q)
 }
 
-// Signal sends a signal to the processes of instances, to each alone. Nothing is
-// signalled if one has no process: CodeInvalid.
-func (c *Client) Signal(ctx context.Context, q SignalRequest) (ActionReply, error) {
-	return c.act(ctx, "/v1/signal", q)
-}
-
-// Send writes to the standard input of processes. CodeInvalid for one that has none,
-// CodeBusy for one that does not read it.
-func (c *Client) Send(ctx context.Context, q SendRequest) (ActionReply, error) {
-	return c.act(ctx, "/v1/send", q)
-}
-
-// Trigger has processes run an action and waits for their replies. CodeNotFound, and
-// which there are, if none of them has it.
-func (c *Client) Trigger(ctx context.Context, q TriggerRequest) (r TriggerReply, err error) {
-	return r, c.post(ctx, "/v1/trigger", q, &r)
-}
-
-// Reopen has the daemon look for log files that were moved away, and make them anew.
-func (c *Client) Reopen(ctx context.Context) (r ReopenReply, err error) {
-	return r, c.post(ctx, "/v1/reopen", struct{}{}, &r)
-}
-
-// Save writes the file of saved apps.
-func (c *Client) Save(ctx context.Context, q SaveRequest) (r SaveReply, err error) {
-	return r, c.post(ctx, "/v1/save", q, &r)
-}
-
-// Resurrect starts the saved apps that are not there. A warning of the reply says
-// what could not be read. Errors: as Start.
-func (c *Client) Resurrect(ctx context.Context, q ResurrectRequest) (ActionReply, error) {
-	return c.act(ctx, "/v1/resurrect", q)
-}
-
 // Kill stops every app, the daemon and the keeper.
 func (c *Client) Kill(ctx context.Context, q KillRequest) (r KillReply, err error) {
 	return r, c.post(ctx, "/v1/kill", q, &r)

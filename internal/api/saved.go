@@ -1,6 +1,9 @@
 package api
 
-import "io"
+import (
+	"context"
+	"io"
+)
 
 // SaveRequest asks that the list of apps be written to the file of saved apps,
 // dump.json in the home folder. The one before stays as dump.json.bak.
@@ -27,3 +30,14 @@ func DecodeSave(r io.Reader) (q SaveRequest, err error) { return q, decode(r, &q
 
 // DecodeResurrect reads the body of OpResurrect. Errors: *Error with CodeInvalid.
 func DecodeResurrect(r io.Reader) (q ResurrectRequest, err error) { return q, decode(r, &q) }
+
+// Save writes the file of saved apps.
+func (c *Client) Save(ctx context.Context, q SaveRequest) (r SaveReply, err error) {
+	return r, c.post(ctx, "/v1/save", q, &r)
+}
+
+// Resurrect starts the saved apps that are not there. A warning of the reply says
+// what could not be read. Errors: as Start.
+func (c *Client) Resurrect(ctx context.Context, q ResurrectRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/resurrect", q)
+}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"strings"
@@ -127,4 +128,27 @@ func checkSome(targets []string) error {
 		return invalid("the request names no target")
 	}
 	return checkTargets(targets)
+}
+
+// Signal sends a signal to the processes of instances, to each alone. Nothing is
+// signalled if one has no process: CodeInvalid.
+func (c *Client) Signal(ctx context.Context, q SignalRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/signal", q)
+}
+
+// Send writes to the standard input of processes. CodeInvalid for one that has none,
+// CodeBusy for one that does not read it.
+func (c *Client) Send(ctx context.Context, q SendRequest) (ActionReply, error) {
+	return c.act(ctx, "/v1/send", q)
+}
+
+// Trigger has processes run an action and waits for their replies. CodeNotFound, and
+// which there are, if none of them has it.
+func (c *Client) Trigger(ctx context.Context, q TriggerRequest) (r TriggerReply, err error) {
+	return r, c.post(ctx, "/v1/trigger", q, &r)
+}
+
+// Reopen has the daemon look for log files that were moved away, and make them anew.
+func (c *Client) Reopen(ctx context.Context) (r ReopenReply, err error) {
+	return r, c.post(ctx, "/v1/reopen", struct{}{}, &r)
 }

@@ -15,8 +15,8 @@ const (
 	// DependStarted: each instance has a process.
 	DependStarted Condition = "started"
 	// DependReady: each instance is ready: it listens or has said so, and has
-	// passed its startup and readiness checks. What has no sign of readiness is
-	// ready when it is online. The default.
+	// passed its startup and readiness checks. What shows no sign of readiness is
+	// taken as ready when its ListenTimeout is over. The default.
 	DependReady Condition = "ready"
 	// DependCompleted: it has run to its end with exit code 0, for jobs such as a
 	// migration.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"os/exec"
 	"strings"
 
@@ -32,19 +31,9 @@ ends all of them and removes it.`,
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if at := cmd.ArgsLenAtDash(); at >= 0 {
-				args, s.args = args[:at], args[at:]
-			}
-			s.quiet = true
-			s.tellIdle(cmd.Flags())
-			if err := s.gather(cmd.Flags()); err != nil {
+			args, err := s.inFront(cmd, args)
+			if err != nil {
 				return err
-			}
-			if len(args) > 1 && args[0] == "start" { // `pm2-dev start app.js`
-				args = args[1:]
-			}
-			if len(args) == 0 {
-				return errors.New(`name what to run before "--"`)
 			}
 			return c.foreground(true, func() error {
 				if s.options.Restart.Delay == "" {

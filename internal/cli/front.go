@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"paceline/internal/api"
 	"paceline/internal/app"
 )
@@ -60,6 +62,26 @@ const secondThoughts = 12 * time.Second
 // ownOutputs are the names by which images have logs written to their output.
 func ownOutputs() []string {
 	return []string{"/dev/stdout", "/dev/stderr", "/dev/fd/1", "/dev/fd/2", "/proc/self/fd/1", "/proc/self/fd/2"}
+}
+
+// inFront takes the words and options of a command in the foreground, and returns what
+// is to be run.
+func (s *starting) inFront(cmd *cobra.Command, args []string) ([]string, error) {
+	if at := cmd.ArgsLenAtDash(); at >= 0 {
+		args, s.args = args[:at], args[at:]
+	}
+	s.quiet = true
+	s.tellIdle(cmd.Flags())
+	if err := s.gather(cmd.Flags()); err != nil {
+		return nil, err
+	}
+	if len(args) > 1 && args[0] == "start" { // `pm2-runtime start app.js`
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return nil, errors.New(`name what to run before "--"`)
+	}
+	return args, nil
 }
 
 func (f *front) run(ctx context.Context, targets []string) error {

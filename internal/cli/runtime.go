@@ -42,19 +42,9 @@ status 2 when nothing is online any more.`,
 			return nil, cobra.ShellCompDirectiveDefault
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if at := cmd.ArgsLenAtDash(); at >= 0 {
-				args, s.args = args[:at], args[at:]
-			}
-			s.quiet = true
-			s.tellIdle(cmd.Flags())
-			if err := s.gather(cmd.Flags()); err != nil {
+			args, err := s.inFront(cmd, args)
+			if err != nil {
 				return err
-			}
-			if len(args) > 1 && args[0] == "start" { // `pm2-runtime start app.js`
-				args = args[1:]
-			}
-			if len(args) == 0 {
-				return errors.New(`name what to run before "--"`)
 			}
 			form, err := r.form()
 			if err != nil {

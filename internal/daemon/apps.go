@@ -140,6 +140,9 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	if err := checkTriggers(q.Specs); err != nil {
 		return api.ActionReply{}, err
 	}
+	if err := checkEnvFiles(q.Specs); err != nil {
+		return api.ActionReply{}, err
+	}
 	var names []string
 	for i := range q.Specs {
 		names = append(names, q.Specs[i].Name)
@@ -216,6 +219,20 @@ func (d *daemon) action(command func(context.Context, []int) ([]app.Status, erro
 	}
 }
 
+// restart is the supervisor's, once it is known that the next processes can have
+// their environment.
+func (d *daemon) restart(ctx context.Context, ids []int) ([]app.Status, error) {
+	if err := checkEnvFiles(d.specsOf(d.namesOf(ids))); err != nil {
+		return nil, err
+	}
+	return d.supervisor.Restart(ctx, ids)
+}
+
+// specsOf returns the wanted specs of apps.
+func (d *daemon) specsOf(names []string) []app.Spec {
+	return slices.DeleteFunc(d.supervisor.Apps(), func(s app.Spec) bool { return !slices.Contains(names, s.Name) })
+}
+
 // halting is action for commands after which apps may not run any more: their ports
 // are free when it answers.
 func (d *daemon) halting(command func(context.Context, []int) ([]app.Status, error)) func(*http.Request) (any, error) {
@@ -242,6 +259,9 @@ func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply
 	}
 	ids, err := d.supervisor.Resolve(q.Targets)
 	if err != nil {
+		return api.ActionReply{}, err
+	}
+	if err := checkEnvFiles(d.specsOf(d.namesOf(ids))); err != nil {
 		return api.ActionReply{}, err
 	}
 	var counted *verification

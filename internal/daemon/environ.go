@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -50,6 +51,17 @@ func variables(s *app.Spec) (map[string]string, error) {
 		}
 	}
 	return env, nil
+}
+
+// checkEnvFiles reports the first .env file of apps that cannot be read: nothing is to
+// be stopped for a process that could not be started.
+func checkEnvFiles(specs []app.Spec) error {
+	for i := range specs {
+		if _, err := variables(&specs[i]); err != nil {
+			return fmt.Errorf("%w: %s: %w", app.ErrInvalid, specs[i].Name, err)
+		}
+	}
+	return nil
 }
 
 // pm2Vars is what PM2 gives to its processes, for an app that its user started by

@@ -20,7 +20,7 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpApps:      d.apps,
 		api.OpStart:     d.start,
 		api.OpStop:      d.halting(d.supervisor.Stop),
-		api.OpRestart:   d.action(d.supervisor.Restart),
+		api.OpRestart:   d.action(d.restart),
 		api.OpDelete:    d.halting(d.supervisor.Delete),
 		api.OpReset:     d.action(d.supervisor.Reset),
 		api.OpFlush:     d.flush,

@@ -75,6 +75,7 @@ func wantState(t testing.TB, o Options, want State) {
 		if got, err = w.Look(); err != nil {
 			t.Fatal(err)
 		}
+		got.Listening = want.Listening // see TestListening
 		return got == want
 	})
 }
@@ -513,5 +514,18 @@ func TestOtherNetwork(t *testing.T) {
 	defer func() { in.Close(); _ = cmd.Wait() }()
 	if _, err := New(Options{PIDs: []int{cmd.Process.Pid}, Ports: []uint16{80}}); !errors.Is(err, kernel.ErrUnsupported) {
 		t.Errorf("%v, want %v", err, kernel.ErrUnsupported)
+	}
+}
+
+func TestListening(t *testing.T) {
+	s := serve(t, helper("server"), "127.0.0.1:0")
+	state, err := Look(s.options())
+	if err != nil || state.Listening != 1 {
+		t.Errorf("%+v, %v; want one socket that listens", state, err)
+	}
+	other := s.options()
+	other.Ports = []uint16{s.port + 1}
+	if state, err := Look(other); err != nil || state.Listening != 0 {
+		t.Errorf("on another port: %+v, %v", state, err)
 	}
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +41,7 @@ var npmApps = []npmApp{
 // What a user of PM2 has in the scripts of a project works on it unchanged, and nobody
 // who asks meanwhile notices.
 func TestApps(t *testing.T) {
+	t.Parallel()
 	for _, a := range npmApps {
 		t.Run(a.folder, func(t *testing.T) {
 			t.Parallel() // each mostly waits
@@ -86,6 +88,22 @@ func TestAppMetrics(t *testing.T) {
 	s.pace("start", "process.json")
 	s.answers(2, "development")
 	s.shows("Mode: development", "Requests served: [1-9]", "Heap Usage: .* %", "actions +greeting, greet with,")
+	var list []struct {
+		Env struct {
+			Monitor map[string]struct {
+				Value any `json:"value"`
+			} `json:"axm_monitor"`
+			Actions []axmAction `json:"axm_actions"`
+		} `json:"pm2_env"`
+	}
+	if err := json.Unmarshal([]byte(s.pace("jlist")), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, in := range list { // where PM2's users look for them
+		if in.Env.Monitor["Mode"].Value != "development" || !slices.Contains(in.Env.Actions, axmAction{"greeting"}) {
+			t.Errorf("jlist: %+v", in)
+		}
+	}
 	s.triggers("greeting", `{"greeting":"hello","instance":"0"}`, `{"greeting":"hello","instance":"1"}`)
 	s.triggers("greet with", `{"greeting":"hi there"}`, `{"greeting":"hi there"}`, "hi", "there")
 	s.triggers("greeting", `{"greeting":"hi there","instance":"0"}`, `{"greeting":"hi there","instance":"1"}`)
@@ -95,6 +113,11 @@ func TestAppMetrics(t *testing.T) {
 	s.pace("reload", "process.json", "--env", "production")
 	s.shows("Mode: production")
 	s.triggers("greeting", `{"greeting":"hello","instance":"0"}`, `{"greeting":"hello","instance":"1"}`)
+}
+
+// axmAction is how PM2 lists an action of @pm2/io.
+type axmAction struct {
+	Name string `json:"action_name"`
 }
 
 // appUnderTest is an npmApp under pace.

@@ -25,6 +25,7 @@ const chatClients = 16
 // `balance: ip-hash` all of them reach the process that began it, and after a reload
 // each client is soon in a session again. Without it no session lasts.
 func TestAppChat(t *testing.T) {
+	t.Parallel()
 	users := map[string]*syscall.Credential{"self": nil} // in the kernel as root, else by hand-off
 	if os.Geteuid() == 0 {
 		users["nobody"] = sandbox.Nobody()

@@ -59,8 +59,7 @@ func TestHandOffByClient(t *testing.T) {
 	for _, w := range workers {
 		addr = w.listen(anyPort).addr()
 	}
-	// who connects from an address and returns which worker gets it.
-	who := func(client string) int {
+	dial := func(client string) {
 		t.Helper()
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
 		c, err := d.DialContext(context.Background(), "tcp", addr)
@@ -68,6 +67,11 @@ func TestHandOffByClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
+	}
+	// who connects from an address and returns which worker gets it.
+	who := func(client string) int {
+		t.Helper()
+		dial(client)
 		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
 			for i, w := range workers {
 				if g := w.take(5 * time.Millisecond); g != nil {
@@ -92,6 +96,18 @@ func TestHandOffByClient(t *testing.T) {
 	}
 	if len(seen) < 2 {
 		t.Errorf("all clients went to worker %v", seen)
+	}
+	// Who is busy, and so does not say that connections have come, keeps its client.
+	busy := workers[first[clients[0]]]
+	for range 2 * maxDepth {
+		dial(clients[0])
+	}
+	for range 2 * maxDepth {
+		g := busy.take(5 * time.Second)
+		if g == nil {
+			t.Fatal("a busy worker has not got all connections of its client")
+		}
+		defer busy.reply(g, true)
 	}
 	successor := attach(1)
 	successor.listen(anyPort)

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions
 	for _, spec := range s.Apps() {
 		present[spec.Name] = spec
 	}
-	var fresh, anew, same []app.Spec // not there; there, but of another mode; there
+	var fresh, anew, same []app.Spec // not there; there, but of another mode or balance; there
 	var changes []app.Change
 	for _, spec := range specs {
 		old, ok := present[spec.Name]
@@ -46,8 +47,11 @@ func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions
 		}
 		changes = append(changes, app.Diff(&old, &spec)...)
 		switch {
-		case old.Mode == spec.Mode && (old.Balance == app.None) == (spec.Balance == app.None):
+		case old.Mode == spec.Mode && dealing(&old) == dealing(&spec):
 			same = append(same, spec)
+		case o.Reload && old.Mode == spec.Mode:
+			return nil, nil, fmt.Errorf("%w: %s gets balance %s, which no reload can do; restart it",
+				app.ErrInvalid, spec.Name, dealing(&spec))
 		case o.Reload:
 			return nil, nil, fmt.Errorf("%w: %s becomes %s mode, which no reload can do; restart it",
 				app.ErrInvalid, spec.Name, spec.Mode)
@@ -120,6 +124,10 @@ func (s *Supervisor) applyPresent(ctx context.Context, specs []app.Spec, o Apply
 	}
 	return done, failures
 }
+
+// dealing is the policy that was asked for. All processes of an app share its sockets,
+// so that it changes only while none runs.
+func dealing(s *app.Spec) app.Balance { return cmp.Or(s.Balance, app.RoundRobin) }
 
 // idsOf returns the ids of an app's instances.
 func (s *Supervisor) idsOf(name string) (ids []int) {

@@ -108,7 +108,8 @@ func TestMachineUnderAnyMessages(t *testing.T) {
 				apply(timeout{})
 			case exists:
 				life := rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute}).Draw(t, "life")
-				if life < p.minUptime {
+				failedCheck := m.unfit != "" && p.startup && !m.passed
+				if life < p.minUptime || failedCheck {
 					fast++
 				} else {
 					fast = 0

@@ -41,6 +41,7 @@ func TestRename(t *testing.T) {
 		if _, err := w.Resolve([]string{"api"}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("api: %v, want ErrNotFound", err)
 		}
+		pass(0) // the instances are told of their name
 		if st := w.one(1); st.Name != "b" || st.State != app.Stopped {
 			t.Errorf("1 is %s %s", st.Name, st.State)
 		}

@@ -1,9 +1,7 @@
 package supervisor
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"time"
 
 	"paceline/internal/app"
@@ -371,78 +369,6 @@ func (t *transition) onStartFailed(msg startFailed) {
 	t.byRestartRules()
 }
 
-// comeUp takes the instance from launching to online.
-func (t *transition) comeUp() {
-	t.phase = online
-	t.act(keep)
-	t.emit(app.EventOnline, "")
-	if t.startup || t.readiness {
-		t.judge("") // the checks may have passed before
-	}
-	if !t.shows() && t.late {
-		t.late, t.reason = false, ""
-	}
-}
-
-func (t *transition) onReady() {
-	if t.phase == launching {
-		t.comeUp()
-	}
-	if t.phase == online {
-		t.sign = true
-		t.judge("")
-	}
-}
-
-// judge works out whether the instance is ready. why says what has failed.
-func (t *transition) judge(why string) {
-	if t.phase != online {
-		return
-	}
-	ready := (t.sign || t.await == nothing) && (t.passed || !t.startup) && (t.fit || !t.readiness)
-	switch {
-	case ready && !t.ready:
-		t.late, t.reason = false, ""
-		t.emit(app.EventReady, "")
-	case !ready && t.ready:
-		t.reason, t.late = why, true // the timer of its start has nothing to add
-		t.emit(app.EventWarning, why)
-	}
-	t.ready = ready
-}
-
-// onChecked takes in the result of a health check.
-func (t *transition) onChecked(msg Checked) {
-	if t.phase != launching && t.phase != online {
-		return
-	}
-	why := msg.Check + " check fails: " + msg.Why
-	switch {
-	case msg.Check == "readiness":
-		t.fit = msg.OK
-		t.judge(why)
-	case msg.Check == "startup" && msg.OK:
-		t.passed = true
-		t.judge("")
-	case !msg.OK: // it is replaced by the restart rules
-		t.unfit = why
-		t.emit(app.EventWarning, why)
-		if t.trial && t.phase == online { // it may have begun to serve beside the old process
-			t.drain()
-			return
-		}
-		t.end(byRules)
-	}
-}
-
-func (t *transition) onListening() {
-	if t.await != aMessage {
-		t.onReady()
-	} else if t.phase == launching {
-		t.comeUp()
-	}
-}
-
 func (t *transition) onExited(msg Exited) {
 	if t.phase < launching || t.phase > stuck || t.phase == clearing {
 		return
@@ -479,83 +405,6 @@ func (t *transition) onGone() {
 	t.follow()
 }
 
-// follow goes on after the process is gone.
-func (t *transition) follow() {
-	switch t.then {
-	case byRules:
-		t.byRestartRules()
-	case thenStop:
-		t.down(stopped, "")
-		t.emit(app.EventStop, "")
-	case thenStart:
-		t.emit(app.EventRestart, cmp.Or(t.cause, "by command"))
-		t.afresh()
-	case thenEnd, thenDrain:
-		t.down(ended, "")
-	}
-}
-
-// byRestartRules decides what follows a process that ended by itself.
-func (t *transition) byRestartRules() {
-	exit := t.exit
-	uptime := time.Duration(exit.Uptime)
-	fast := uptime < t.minUptime || exit.Error != "" || t.unfit != "" && t.startup && !t.passed
-	switch {
-	case t.trial:
-		t.down(errored, cmp.Or(t.unfit, ending(exit)))
-		return
-	case t.unfit == "" && exit.Signal == "" && exit.Error == "" && slices.Contains(t.stopCodes, exit.Code):
-		t.unstable = 0
-		t.rest()
-		return
-	case !t.autorestart:
-		t.rest()
-		return
-	case fast:
-		t.unstable++
-	default:
-		t.unstable, t.given = 0, false
-	}
-	if fast && (t.unstable >= t.maxRestarts || t.given) {
-		t.giveUp()
-		return
-	}
-	t.delay = t.nextDelay(t.delay, uptime)
-	wait := t.delay
-	if exit.Error != "" {
-		wait = max(wait, startRetry)
-	}
-	t.ready, t.late, t.reason = false, false, ""
-	if wait > 0 {
-		t.phase, t.then = waiting, byRules
-		t.arm(wait)
-		return
-	}
-	t.again()
-}
-
-// giveUp ends the restarts after too many fast failures. Later it is tried once
-// more, as what was missing may have come back.
-func (t *transition) giveUp() {
-	reason := fmt.Sprintf("%s in a row, the last: %s", count(t.unstable, "fast failure"), cmp.Or(t.unfit, ending(t.exit)))
-	t.down(errored, reason)
-	if !t.given {
-		t.emit(app.EventOverlimit, reason)
-	}
-	t.given = true
-	if t.retries {
-		t.retry = true
-		t.arm(app.SlowRetry)
-	}
-}
-
-// again restarts by the rules.
-func (t *transition) again() {
-	t.restarts++
-	t.emit(app.EventRestart, cmp.Or(t.unfit, ending(t.exit)))
-	t.spawn(false)
-}
-
 func (t *transition) onTimeout() {
 	switch t.phase {
 	case waiting:
@@ -581,19 +430,4 @@ func (t *transition) onTimeout() {
 		t.reason = fmt.Sprintf("still there %s after SIGKILL", t.killWait())
 		t.emit(app.EventWarning, t.reason)
 	}
-}
-
-// missing says what an instance lacks to be ready.
-func (m *machine) missing(p policy) string {
-	switch {
-	case m.phase == launching:
-		return "it has not come up"
-	case p.await == aMessage && !m.sign:
-		return "no 'ready' message"
-	case p.startup && !m.passed:
-		return "its startup check has not passed"
-	case p.readiness && !m.fit:
-		return "its readiness check has not passed"
-	}
-	return "it listens on nothing"
 }
