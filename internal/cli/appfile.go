@@ -96,6 +96,7 @@ func (c *cli) applyFile(
 	}
 	for i := range f.Apps {
 		f.Apps[i].PM2 = c.forPM2()
+		c.daemonSettings(&f.Apps[i])
 		if each != nil {
 			each(&f.Apps[i])
 		}

@@ -164,6 +164,7 @@ func (s *starting) one(ctx context.Context, target string) error {
 	}
 	s.reply.Warnings = append(s.reply.Warnings, warnings...)
 	spec.PM2 = s.forPM2()
+	s.daemonSettings(&spec)
 	if s.each != nil {
 		s.each(&spec)
 	}

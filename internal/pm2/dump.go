@@ -106,6 +106,7 @@ func readEntry(e map[string]json.RawMessage, look func(string) (string, error)) 
 	s.Env = f.env()
 	f.policy(&s)
 	f.logs(&s)
+	f.firstNumber(&s)
 	if err := s.Validate(); err != nil {
 		return Saved{}, fmt.Errorf("%s: %w", d.Name, err)
 	}
@@ -150,13 +151,26 @@ func (f fields) words(name string) []string {
 func (f fields) env() map[string]string {
 	env := map[string]string{}
 	for name, value := range get[map[string]json.RawMessage](f, "env") {
-		var text string
-		if name == "unique_id" || name == "PM2_USAGE" || name == "PM2_HOME" || json.Unmarshal(value, &text) != nil {
+		if name == "unique_id" || name == "PM2_USAGE" || name == "PM2_HOME" {
 			continue
 		}
-		env[name] = text
+		var text string
+		switch {
+		case json.Unmarshal(value, &text) == nil && string(value) != "null":
+			env[name] = text
+		case len(value) > 0 && strings.ContainsRune("-0123456789tf", rune(value[0])): // a number, true or false
+			env[name] = string(value)
+		}
 	}
 	return env
+}
+
+// firstNumber brings increment_var back to the value of the first instance.
+func (f fields) firstNumber(s *app.Spec) {
+	n, err := strconv.Atoi(s.Env[s.IncrementVar])
+	if index, ok := f.number(instanceVar(s)); ok && err == nil {
+		s.Env[s.IncrementVar] = strconv.Itoa(n - int(index))
+	}
 }
 
 // policy reads how it is kept up; 0 and what is missing are the defaults.

@@ -158,7 +158,7 @@ func TestReadDumpLeavesOutWhatCannotRun(t *testing.T) {
 		t.Fatalf("got %v, %v, %v", list, warnings, err)
 	}
 	s := list[0].Spec
-	if diff := cmp.Diff(map[string]string{"X": "1"}, s.Env); diff != "" || !slices.Equal(s.Args, []string{"x", "y"}) ||
+	if diff := cmp.Diff(map[string]string{"X": "1", "N": "2"}, s.Env); diff != "" || !slices.Equal(s.Args, []string{"x", "y"}) ||
 		s.MaxRestarts != 4 || s.Watch == nil || !slices.Equal(s.Watch.Paths, []string{"/src"}) {
 		t.Errorf("got %+v", s)
 	}

@@ -98,7 +98,7 @@ func (r *record) program() {
 	if r.in.Env {
 		env := make(inspect.Object, 0, len(s.Env))
 		for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-			env = append(env, inspect.Member{Key: name, Value: s.Env[name]})
+			env = append(env, inspect.Member{Key: name, Value: variable(r.in, name)})
 		}
 		r.add("env", env)
 	}
@@ -231,9 +231,21 @@ func (r *record) flatten() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.in.Spec.Env)) {
 		if !taken[name] {
-			r.add(name, r.in.Spec.Env[name])
+			r.add(name, variable(r.in, name))
 		}
 	}
+}
+
+// variable is the value of a variable: a text, but increment_var is the instance's own
+// number.
+func variable(in Instance, name string) any {
+	value := in.Spec.Env[name]
+	if name == in.Spec.IncrementVar {
+		if first, err := strconv.Atoi(value); err == nil {
+			return first + in.Status.Index
+		}
+	}
+	return value
 }
 
 // lateFields come after the variables.
@@ -264,7 +276,7 @@ func Shown(in Instance) inspect.Object {
 			shown = append(shown, m)
 			continue
 		}
-		if value, ok := in.Spec.Env[m.Key]; ok && m.Value == any(value) {
+		if _, ok := in.Spec.Env[m.Key]; ok && m.Value == variable(in, m.Key) {
 			shown = append(shown, m)
 		}
 	}
