@@ -160,6 +160,7 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	}
 	list, changes, err := d.supervisor.Apply(r.Context(), q.Specs, supervisor.ApplyOptions{
 		Reload: q.Action == api.ApplyReload, Parallel: q.Parallel, Progress: step,
+		Stopped: func(name string) { d.host.rest(name, d.slots(name)) }, // its ports come anew
 	})
 	d.triggers.sync()
 	if err == nil {

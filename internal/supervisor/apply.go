@@ -17,6 +17,9 @@ type ApplyOptions struct {
 	Reload   bool
 	Parallel int          // as in ReloadOptions
 	Progress func(string) // as in ReloadOptions
+	// Stopped, if not nil, is called for an app all of whose processes had to end
+	// before it is started anew.
+	Stopped func(name string)
 }
 
 // Apply brings apps to specs: those whose names are not there yet are started, the
@@ -69,6 +72,9 @@ func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions
 		if _, err := s.Stop(ctx, s.idsOf(spec.Name)); err != nil {
 			add(nil, err)
 			continue
+		}
+		if o.Stopped != nil {
+			o.Stopped(spec.Name)
 		}
 		fresh = append(fresh, spec)
 	}
