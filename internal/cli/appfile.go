@@ -91,6 +91,10 @@ func (c *cli) applyFile(
 	if err != nil && (f == nil || !errors.As(err, &broken)) {
 		return api.ActionReply{}, err
 	}
+	if len(f.Apps) == 0 && c.asPM2() {
+		c.warn(file + " has no apps")
+		return api.ActionReply{}, nil
+	}
 	if len(f.Apps) == 0 {
 		return api.ActionReply{}, fmt.Errorf("%s has no apps", file)
 	}

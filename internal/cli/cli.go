@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) int {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	}
-	c.errorf("%s", explain(err))
+	c.errorf("%s", c.explain(err))
 	return 1
 }
 
@@ -206,7 +206,7 @@ func printable(line string) string {
 }
 
 // explain adds what to do to errors that do not say it themselves.
-func explain(err error) string {
+func (c *cli) explain(err error) string {
 	text := err.Error()
 	if strings.Contains(text, "; ") {
 		return text
@@ -222,6 +222,9 @@ func explain(err error) string {
 		hint = "`pace list` shows what there is"
 	case e.Code == api.CodeExists:
 		hint = "restart or reload it, or --force replaces it"
+		if c.asPM2() {
+			hint = "restart or reload it, or -f starts one more"
+		}
 	case e.Code == api.CodeReloading, e.Code == api.CodeBusy:
 		hint = "try again when that has ended"
 	case e.Code == api.CodeStartFailed, e.Code == api.CodeReloadFailed:

@@ -186,7 +186,7 @@ func (f *front) last(ctx context.Context, changed <-chan struct{}) error {
 		case err := <-reloaded:
 			reloading = false
 			if err != nil && ctx.Err() == nil {
-				f.errorf("reload: %s", explain(err))
+				f.errorf("reload: %s", f.explain(err))
 			}
 			continue
 		case <-changed:

@@ -160,7 +160,7 @@ func (c *cli) forward(ctx context.Context, id, end string) {
 		if whole || text != "" {
 			_, sendErr := c.client.Send(ctx, api.SendRequest{Targets: []string{id}, Data: []byte(text + end)})
 			if sendErr != nil && ctx.Err() == nil {
-				c.errorf("%s", explain(sendErr)) // the next line may reach it
+				c.errorf("%s", c.explain(sendErr)) // the next line may reach it
 			}
 		}
 		if err != nil {
