@@ -71,14 +71,14 @@ type Source struct {
 // Options are the limits and the surroundings. Zero values are the defaults.
 type Options struct {
 	Exe         string        // the program that knows Role; "" is this program
-	Timeout     time.Duration // wall-clock, until SIGKILL; 5 s. A tenth earlier the engine is interrupted, which tells the line
+	Timeout     time.Duration // wall-clock, until SIGKILL; 10 s. A tenth earlier the engine is interrupted, which tells the line
 	MemoryBytes int64         // of the engine; 256 MiB. The process gets as much again and 512 MiB for Go's own needs
 	MaxFile     int64         // bytes of one file of code; 4 MiB. Data read through fs may have 16 times as much
 	Log         io.Writer     // where console.log goes, at most 64 KiB of it; nil: nowhere
 }
 
 const (
-	defaultTimeout = 5 * time.Second
+	defaultTimeout = 10 * time.Second
 	defaultMemory  = 256 << 20
 	defaultMaxFile = 4 << 20
 	maxValue       = 8 << 20  // bytes of the value as JSON
