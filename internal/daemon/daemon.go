@@ -206,7 +206,7 @@ func (d *daemon) writePID() {
 		return
 	}
 	path := filepath.Join(d.Home, "daemon.pid")
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+	if err := writePIDFile(path, os.Getpid(), 0o600); err != nil {
 		d.log.Warn("write pid file", "file", path, "error", err)
 	}
 }

@@ -289,11 +289,21 @@ func (h *host) writePID(p *process, pid int) {
 		mode, err = 0o644, os.MkdirAll(filepath.Dir(p.files.pid), 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(p.files.pid, []byte(strconv.Itoa(pid)+"\n"), mode)
+		err = writePIDFile(p.files.pid, pid, mode)
 	}
 	if err != nil {
 		h.log.Warn("write pid file", "file", filepath.Base(p.files.pid), "error", err)
 	}
+}
+
+// writePIDFile replaces a pid file, so that nobody reads an empty one. It does not wait
+// for the disk: after a power cut the pid means nothing.
+func writePIDFile(path string, pid int, mode os.FileMode) error {
+	next := path + ".new"
+	if err := os.WriteFile(next, []byte(strconv.Itoa(pid)+"\n"), mode); err != nil {
+		return err
+	}
+	return os.Rename(next, path)
 }
 
 func (h *host) removePID(p *process) {

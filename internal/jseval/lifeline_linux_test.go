@@ -46,7 +46,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 func TestNoChildIsLeft(t *testing.T) {
 	dir := lay(t, "a.config.js", `console.log(process.pid); let s = 'a'.repeat(1 << 20); for (;;) s.split('').join('b')`)
 	var pid int
-	_, err := eval(t, dir, "a.config.js", Options{Timeout: 10 * time.Second, Log: writer(func(b []byte) {
+	_, err := eval(t, dir, "a.config.js", Options{Timeout: 4 * time.Second, Log: writer(func(b []byte) {
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	})})
 	if err == nil || pid == 0 {
