@@ -57,7 +57,7 @@ test: ## run every test; as root it installs what they need
 e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
 	@scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@scripts/apps.sh
-	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 30m $(if $(RUN),-run '$(RUN)') ./...
+	cd $(E2E) && $(GO) vet ./... && $(GO) test -race -count=1 -parallel 4 -timeout 30m $(if $(RUN),-run '$(RUN)') ./...
 
 .PHONY: lint
 lint: $(LINT) ## run golangci-lint (pinned; built at the first time) and build for macOS and arm64
