@@ -19,21 +19,34 @@ func (d *daemon) instances(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := d.selected(q.Targets)
-	if err != nil {
-		return nil, err
+	if !q.Brief {
+		return d.selected(q.Targets)
 	}
-	if q.Brief {
-		for i := range list {
-			list[i] = api.Brief(list[i])
+	list, err := d.found(q.Targets)
+	specs := d.specs()
+	for i := range list {
+		if spec := specs[list[i].Name]; spec != nil {
+			d.host.figures(&list[i], spec)
+			list[i].NextRun = d.triggers.next(spec)
 		}
+		list[i] = api.Brief(list[i])
 	}
-	return list, nil
+	return list, err
 }
 
 // selected returns the instances that the targets mean; no target means all,
 // and none is not an error then.
 func (d *daemon) selected(targets []string) ([]app.Status, error) {
+	list, err := d.found(targets)
+	if err != nil {
+		return nil, err
+	}
+	d.complete(list)
+	return list, nil
+}
+
+// found is selected without what the supervisor does not know.
+func (d *daemon) found(targets []string) ([]app.Status, error) {
 	list := d.supervisor.List()
 	if len(targets) > 0 {
 		ids, err := d.supervisor.Resolve(targets)
@@ -42,7 +55,6 @@ func (d *daemon) selected(targets []string) ([]app.Status, error) {
 		}
 		list = slices.DeleteFunc(list, func(s app.Status) bool { return !slices.Contains(ids, s.ID) })
 	}
-	d.complete(list)
 	if list == nil {
 		list = []app.Status{}
 	}

@@ -12,11 +12,23 @@ import (
 // complete adds to a status what the supervisor does not know: figures, files,
 // and how connections are dealt.
 func (h *host) complete(s *app.Status, spec *app.Spec) {
+	h.figures(s, spec)
+	f := filesOf(h.home, spec, s.ID)
+	s.OutFile, s.ErrFile, s.LogFile = f.out, f.err, f.both
+	if s.PID != 0 {
+		s.Notes = h.notes(s, spec)
+	}
+	if p := h.leader(s.PID); s.PID != 0 && p != nil {
+		r := p.report()
+		s.Metrics, s.Actions = r.Metrics(), r.Actions()
+	}
+}
+
+// figures is the part of complete that api.Brief leaves in.
+func (h *host) figures(s *app.Status, spec *app.Spec) {
 	if s.PID != 0 {
 		s.CPU, s.MemoryBytes = h.stats.Get(s.ID)
 	}
-	f := filesOf(h.home, spec, s.ID)
-	s.OutFile, s.ErrFile, s.LogFile = f.out, f.err, f.both
 	h.mu.Lock()
 	c := h.clusters[s.Name]
 	h.mu.Unlock()
@@ -24,13 +36,6 @@ func (h *host) complete(s *app.Status, spec *app.Spec) {
 		if policy, mechanism, reason := c.dealing(); mechanism != "" { // else nothing is shared yet
 			s.Balance, s.Mechanism, s.BalanceReason = policy, mechanism, reason
 		}
-	}
-	if s.PID != 0 {
-		s.Notes = h.notes(s, spec)
-	}
-	if p := h.leader(s.PID); s.PID != 0 && p != nil {
-		r := p.report()
-		s.Metrics, s.Actions = r.Metrics(), r.Actions()
 	}
 }
 

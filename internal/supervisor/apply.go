@@ -62,10 +62,13 @@ func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions
 			anew = append(anew, spec)
 		}
 	}
-	var done []app.Status
+	touched := map[int]bool{}
 	var failures error
 	add := func(list []app.Status, err error) {
-		done, failures = append(done, list...), errors.Join(failures, err)
+		for i := range list {
+			touched[list[i].ID] = true
+		}
+		failures = errors.Join(failures, err)
 	}
 	add(s.applyPresent(ctx, same, o))
 	for _, spec := range anew {
@@ -81,7 +84,7 @@ func (s *Supervisor) Apply(ctx context.Context, specs []app.Spec, o ApplyOptions
 	if len(fresh) > 0 {
 		add(s.Start(ctx, fresh))
 	}
-	return s.refresh(done), changes, failures
+	return s.statusesOf(touched), changes, failures
 }
 
 // applyPresent is Apply for apps that keep their mode.
@@ -100,14 +103,18 @@ func (s *Supervisor) applyPresent(ctx context.Context, specs []app.Spec, o Apply
 		}
 	}
 	scale(func(n, has int) bool { return n < has }) // what leaves need not be replaced first
-	var jobs, ids []int                             // a job runs when it is due, not because its file is read again
+	jobs := map[int]bool{}                          // a job runs when it is due, not because its file is read again
+	var ids []int
 	var kept []app.Spec
 	specs = slices.DeleteFunc(slices.Clone(specs), func(spec app.Spec) bool {
 		if spec.Job == "" {
 			ids = append(ids, s.idsOf(spec.Name)...)
 			return false
 		}
-		jobs, kept = append(jobs, s.idsOf(spec.Name)...), append(kept, spec)
+		kept = append(kept, spec)
+		for _, id := range s.idsOf(spec.Name) {
+			jobs[id] = true
+		}
 		return true
 	})
 	if len(kept) > 0 {
@@ -145,15 +152,8 @@ func (s *Supervisor) idsOf(name string) (ids []int) {
 	return ids
 }
 
-// statusesOf returns the present status of instances.
-func (s *Supervisor) statusesOf(ids []int) []app.Status {
-	return slices.DeleteFunc(s.List(), func(st app.Status) bool { return !slices.Contains(ids, st.ID) })
-}
-
-// refresh returns the present status of each instance of list that is still there,
-// once, by id.
-func (s *Supervisor) refresh(list []app.Status) []app.Status {
-	return slices.DeleteFunc(s.List(), func(st app.Status) bool {
-		return !slices.ContainsFunc(list, func(o app.Status) bool { return o.ID == st.ID })
-	})
+// statusesOf returns the present status of those of the instances that are still
+// there, once, by id.
+func (s *Supervisor) statusesOf(ids map[int]bool) []app.Status {
+	return slices.DeleteFunc(s.List(), func(st app.Status) bool { return !ids[st.ID] })
 }
