@@ -17,7 +17,8 @@ import (
 
 func post(t testing.TB, p interface {
 	Post(any, ...clone.Transferable) error
-}, v any, transfer ...clone.Transferable) {
+}, v any, transfer ...clone.Transferable,
+) {
 	t.Helper()
 	if err := p.Post(v, transfer...); err != nil {
 		t.Fatalf("post %v: %v", v, err)

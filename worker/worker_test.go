@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,7 +163,7 @@ func TestPanicIsAnEventOfTheWorker(t *testing.T) {
 		},
 		"by the runtime": func(context.Context, *worker.Self) error {
 			var m map[string]int
-			m["x"]++
+			fill(m)
 			return nil
 		},
 	} {
@@ -185,6 +186,8 @@ func TestPanicIsAnEventOfTheWorker(t *testing.T) {
 		}
 	}
 }
+
+func fill(m map[string]int) { m["x"]++ }
 
 func TestErrorAndExitCodes(t *testing.T) {
 	broken := errors.New("broken")
@@ -325,6 +328,7 @@ func TestContextsAndIdentity(t *testing.T) {
 	})
 	seen := make(chan []any, 2)
 	w := start(t, func(ctx context.Context, self *worker.Self) error {
+		//nolint:contextcheck // it gets the context by WithContext
 		child, err := worker.New(func(ctx context.Context, self *worker.Self) error {
 			seen <- []any{self.ID(), worker.EnvironmentData(ctx, "key")}
 			<-ctx.Done()
@@ -363,7 +367,7 @@ func TestContextsAndIdentity(t *testing.T) {
 		t.Errorf("what the worker has set is seen here: %v", got)
 	}
 	cancel(io.EOF)
-	if code, err := ended(t, w); code != 1 || err != io.EOF {
+	if code, err := ended(t, w); code != 1 || !errors.Is(err, io.EOF) {
 		t.Errorf("code %d, %v", code, err)
 	}
 }
@@ -495,7 +499,7 @@ func TestLifeProperties(t *testing.T) {
 func TestUsage(t *testing.T) {
 	ready, release := make(chan struct{}), make(chan struct{})
 	w := start(t, func(context.Context, *worker.Self) error {
-		burn()
+		burnt.Store(burn())
 		close(ready)
 		<-release
 		return nil
@@ -522,9 +526,11 @@ func TestUsage(t *testing.T) {
 	ended(t, w)
 }
 
-func burn() int {
-	n := 0
-	for i := range 5_000_000 {
+var burnt atomic.Int64 // so that the work is not left out
+
+func burn() int64 {
+	n := int64(1)
+	for i := range int64(5_000_000) {
 		n += i * n
 	}
 	return n

@@ -93,7 +93,7 @@ func (c *converting) set(to reflect.Value, v any) error {
 		return err
 	}
 	if text, ok := v.(string); ok && to.Kind() != reflect.Pointer && to.CanAddr() {
-		if u, ok := to.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](to.Addr()); ok {
 			if err := u.UnmarshalText([]byte(text)); err != nil {
 				return &Error{Reason: err.Error()}
 			}
