@@ -36,10 +36,6 @@ var imports = map[string][]string{
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/serve", "internal/settings", "internal/startup",
-		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
-		"internal/settings", "internal/startup",
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
 		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
 	},
@@ -275,7 +271,7 @@ func TestInitialisersAreQuick(t *testing.T) {
 	}
 	// The best of many: the sum is of wall times, and the machine has other work.
 	best, slowest := time.Hour, ""
-	for range 30 {
+	for n, began := 0, time.Now(); n < 10 || best > budget && time.Since(began) < time.Minute; n++ {
 		run := exec.CommandContext(t.Context(), bin, "--version")
 		run.Env = append(os.Environ(), "GODEBUG=inittrace=1", "PACELINE_HOME="+t.TempDir())
 		var trace bytes.Buffer

@@ -168,7 +168,7 @@ func (p *program) line() string {
 			p.t.Fatalf("%v has ended", p.cmd.Args)
 		}
 		return line
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatalf("%v writes nothing", p.cmd.Args)
 	}
 	panic("not reached")
@@ -178,7 +178,7 @@ func (p *program) line() string {
 func (p *program) all() string {
 	p.t.Helper()
 	var b strings.Builder
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.lines:
