@@ -95,6 +95,10 @@ fmt: $(LINT) ## format the code as lint wants it
 	$(LINT) fmt ./...
 	cd $(E2E) && $(LINT) fmt ./...
 
+.PHONY: scripts
+scripts: ## compile the internal scripts of config files, when they or the engine have changed
+	UPDATE=1 $(GO) test -count=1 -run TestCompiledScriptsAreCurrent ./internal/jseval
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	scripts/fuzz.sh $(FUZZTIME)

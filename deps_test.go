@@ -318,3 +318,25 @@ func initTimes(t *testing.T, trace *bytes.Buffer) (sum time.Duration, slowest st
 	}
 	return sum, strings.Join(top, ", ")
 }
+
+// Compiling one takes ten to fifty microseconds, at each start of every role, so it is
+// done at first use: sync.OnceValue.
+func TestNoRegularExpressionIsCompiledAtStart(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, decl := range s.file.Decls {
+			gen, ok := decl.(*ast.GenDecl)
+			if !ok || gen.Tok != token.VAR {
+				continue
+			}
+			ast.Inspect(gen, func(n ast.Node) bool {
+				if _, ok := n.(*ast.FuncLit); ok {
+					return false // runs later
+				}
+				if sel, ok := n.(*ast.SelectorExpr); ok && strings.HasPrefix(sel.Sel.Name, "MustCompile") {
+					t.Errorf("%s: %s at the start of the program", s.name, sel.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}
