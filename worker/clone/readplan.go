@@ -293,7 +293,6 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 		if err := r.enter(); err != nil {
 			return err
 		}
-		defer func() { r.depth-- }()
 		next := 0 // most likely: the fields in their order
 		for n := 0; ; n++ {
 			t, err := r.tag()
@@ -301,6 +300,7 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 				return err
 			}
 			if t == tagObjectEnd {
+				r.depth-- // nothing is read after an error
 				return r.counted(n)
 			}
 			at, found := next, false

@@ -170,8 +170,9 @@ func deeper(write func(w *writer, v reflect.Value) error) func(w *writer, v refl
 		if err := w.enter(); err != nil {
 			return err
 		}
-		defer func() { w.depth-- }()
-		return write(w, v)
+		err := write(w, v)
+		w.depth--
+		return err
 	}
 }
 
