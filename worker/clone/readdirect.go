@@ -8,13 +8,19 @@ import (
 func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Value) error {
 	type field struct {
 		property
+		key  string // as it is written; "" if that depends on the place
 		plan *readPlan
 	}
 	var fields []field
 	byName := make(map[string]int)
 	for _, p := range propertiesOf(t) {
 		byName[p.name] = len(fields)
-		fields = append(fields, field{p, b.plan(t.FieldByIndex(p.index).Type)})
+		f := field{property: p, plan: b.plan(t.FieldByIndex(p.index).Type)}
+		var w writer
+		if err := w.key(p.name); err == nil && isASCII(p.name) {
+			f.key = string(w.out)
+		}
+		fields = append(fields, f)
 	}
 	return func(r *reader, to reflect.Value) error {
 		if err := r.enter(); err != nil {
@@ -22,27 +28,18 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 		}
 		next := 0 // most likely: the fields in their order
 		for n := 0; ; n++ {
-			t, err := r.tag()
-			if err != nil {
-				return err
-			}
-			if t == tagObjectEnd {
-				r.depth-- // nothing is read after an error
-				return r.counted(n)
-			}
 			at, found := next, false
-			if t == tagOneByte {
-				key, err := r.sized()
-				if err != nil {
-					return err
+			if at < len(fields) {
+				if key := fields[at].key; key != "" && r.left() >= len(key) && string(r.data[r.at:r.at+len(key)]) == key {
+					r.at += len(key)
+					found = true
 				}
-				if found = at < len(fields) && fields[at].name == string(key); !found && isASCII(key) {
-					at, found = byName[string(key)]
-				} else if !found {
-					at, found = byName[fromLatin1(key)]
+			}
+			if !found {
+				if r.is(tagObjectEnd) {
+					r.depth-- // nothing is read after an error
+					return r.counted(n)
 				}
-			} else {
-				r.at--
 				key, err := r.key()
 				if err != nil {
 					return err
@@ -176,7 +173,7 @@ func (b *readPlanning) mapping(t reflect.Type) func(r *reader, to reflect.Value)
 			return err
 		}
 		defer func() { r.depth-- }()
-		m := reflect.MakeMap(t)
+		m := reflect.MakeMapWithSize(t, r.entries())
 		r.direct(m.Interface())
 		to.Set(m)
 		switch m := m.Interface().(type) {
@@ -202,6 +199,38 @@ func (b *readPlanning) mapping(t reflect.Type) func(r *reader, to reflect.Value)
 			m.SetMapIndex(k, e)
 		}
 	})
+}
+
+// entries is how many properties follow, if all values are simple ones: else 0.
+// The data says it at the end only, and a map that grows is made several times.
+func (r *reader) entries() int {
+	at := r.at
+	defer func() { r.at = at }()
+	for n := 0; ; n++ {
+		// A key and a value. A key of the other kinds ends it as well.
+		for range 2 {
+			t, err := r.tag()
+			if err != nil {
+				return 0
+			}
+			switch t {
+			case tagObjectEnd:
+				return n
+			case tagOneByte, tagTwoByte, tagUTF8:
+				_, err = r.sized()
+			case tagInt32, tagUint32:
+				_, err = r.varint()
+			case tagDouble:
+				_, err = r.bytes(8)
+			case tagTrue, tagFalse, tagNull, tagUndefined:
+			default:
+				return 0
+			}
+			if err != nil {
+				return 0
+			}
+		}
+	}
 }
 
 // basicProperties reads the properties of an object without reflection.
