@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"paceline/worker"
 	"paceline/worker/clone"
@@ -61,7 +62,7 @@ func ExampleWorker_Terminate() {
 	w, err := worker.New(func(ctx context.Context, _ *worker.Self) error {
 		<-ctx.Done()
 		return ctx.Err()
-	})
+	}, worker.WithGrace(time.Minute))
 	if err != nil {
 		fmt.Println(err)
 		return

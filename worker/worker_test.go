@@ -23,7 +23,8 @@ import (
 
 func start(t testing.TB, fn worker.Func, opts ...worker.Option) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(fn, opts...)
+	// A busy machine may need long to end a worker.
+	w, err := worker.New(fn, append([]worker.Option{worker.WithGrace(time.Minute)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
