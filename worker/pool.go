@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,7 +60,8 @@ const (
 // better put together.
 type Pool struct {
 	poolConfig
-	born time.Time // the zero of the pool's clock
+	born  time.Time   // the zero of the pool's clock
+	brisk atomic.Bool // the last task that was timed took less than briskTask; set with the lock
 
 	mu        sync.Mutex // guards all below
 	state     poolState
@@ -70,13 +72,16 @@ type Pool struct {
 	gates     []*poolGate
 	all       map[*poolWorker]struct{}
 	idle      idleWorkers
-	workers   int // goroutines
-	waking    int // those that are on their way to the queue
-	running   int // tasks that run
+	workers   int    // goroutines
+	waking    int    // those that are on their way to the queue
+	running   int    // tasks that run
+	untimed   uint16 // tasks since the last that is timed
 	panics    []int64
 	shrink    *time.Timer   // for the workers that have been idle for long
-	resume    *time.Timer   // after a pause
 	shrinking bool          // shrink runs
+	resume    *time.Timer   // after a pause
+	room      *time.Timer   // for those that wait for room while tasks are short
+	roomSet   bool          // room runs
 	ended     chan struct{} // closed with the last worker, after Close
 	stats     PoolStats     // the counts and histograms alone
 }
@@ -102,7 +107,16 @@ func NewPool(opts ...PoolOption) (*Pool, error) {
 	return p, nil
 }
 
-func (p *Pool) now() int64 { return int64(time.Since(p.born)) }
+const (
+	// briskTask is below what a task counts as short, and one of timedOf is timed.
+	briskTask = int64(10 * time.Microsecond)
+	timedOf   = 16
+	// roomLatest is how long a submitter waits at most where there is room.
+	roomLatest = time.Millisecond
+)
+
+// now is the time on the pool's clock. It is never 0.
+func (p *Pool) now() int64 { return int64(time.Since(p.born)) + 1 }
 
 // Submit hands a task to the pool and returns, without waiting for it to run. What
 // comes of it the pool counts, and tells [PoolOnError].
@@ -135,8 +149,11 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 		p.mu.Unlock()
 		return context.Cause(ctx)
 	}
-	t.since = p.now()
+	if !p.brisk.Load() {
+		t.since = p.now()
+	}
 	p.mu.Lock()
+	p.weigh(&t)
 	if err := p.refusal(); err != nil {
 		p.stats.Refused++
 		p.mu.Unlock()
@@ -150,6 +167,17 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 	p.mu.Unlock()
 	wake.wake()
 	return nil
+}
+
+// weigh makes this task one of those that are timed, if it is one.
+func (p *Pool) weigh(t *poolTask) {
+	p.untimed++
+	if t.since == 0 && p.untimed == timedOf {
+		t.since = p.now()
+	}
+	if t.since != 0 {
+		t.weight, p.untimed = p.untimed, 0
+	}
 }
 
 // refusal is why no task is taken in, or nil.
@@ -244,6 +272,44 @@ func (p *Pool) admit() *poolGate {
 	s.admission, gate.slot = nil, nil
 	p.accept(s)
 	return gate
+}
+
+// makeRoom admits those who wait for room, and tells them with the lock held, but for
+// the first: that is for the caller. While tasks are short it does so when half of
+// the queue is free, as to wake a submitter for each place takes longer than such a
+// task; a timer sees to it that nobody waits in vain for short tasks that turn out
+// long.
+func (p *Pool) makeRoom() *poolGate {
+	if p.blocked.n == 0 {
+		return nil
+	}
+	if p.brisk.Load() && p.queue.n > p.poolConfig.queue/2 {
+		if !p.roomSet {
+			p.roomSet = true
+			if p.room == nil {
+				p.room = time.AfterFunc(roomLatest, p.roomAtLast)
+			} else {
+				p.room.Reset(roomLatest)
+			}
+		}
+		return nil
+	}
+	first := p.admit()
+	for g := p.admit(); g != nil; g = p.admit() {
+		g.pass()
+	}
+	return first
+}
+
+// roomAtLast admits all for whom there is room.
+func (p *Pool) roomAtLast() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.roomSet = false
+	for g := p.admit(); g != nil; g = p.admit() {
+		g.pass()
+	}
+	p.rouse().wake()
 }
 
 // slot makes an element of a list.
@@ -357,6 +423,7 @@ func (p *Pool) beginClose() bool {
 	p.state = poolClosed
 	stopTimer(p.resume)
 	stopTimer(p.shrink)
+	stopTimer(p.room)
 	p.refuseBlocked(ErrPoolClosed)
 	for w := p.idle.pop(); w != nil; w = p.idle.pop() {
 		p.waking++

@@ -10,8 +10,9 @@ type poolTask struct {
 	body    taskBody
 	ctx     context.Context // of the one who submitted it
 	run     *pendingRun     // nil for Submit
-	since   int64           // nanoseconds on the pool's clock
+	since   int64           // nanoseconds on the pool's clock; 0 if it is not timed
 	timeout time.Duration
+	weight  uint16 // for how many tasks it stands in the histograms
 	level   int8
 }
 

@@ -76,7 +76,7 @@ func (p *Pool) outcome(ctx context.Context, run *pendingRun, gate *poolGate) err
 				p.queue.remove(run.slot)
 				p.release(run.slot)
 				p.stats.Cancelled++
-				p.admit().pass()
+				p.makeRoom().pass()
 				p.rouse().wake()
 			}
 			return context.Cause(ctx)

@@ -20,8 +20,8 @@ type poolWorker struct {
 	cancel       context.CancelCauseFunc // ends the context of the task that it runs
 
 	// Its own.
-	task    poolTask // the one that it runs
-	began   int64
+	task    *taskSlot // the one that it runs; in no list
+	began   int64     // when; 0 if it is not timed
 	outcome *poolGate // whom to tell when the lock is let go
 	room    *poolGate
 	last    bool // it was the last of a closed pool
@@ -75,7 +75,7 @@ func (w *poolWorker) work() {
 	p.mu.Lock()
 	p.waking--
 	p.stats.Nice = max(p.stats.Nice, nice)
-	for now := p.now(); w.take(now); {
+	for now := int64(0); w.take(now); {
 		how, err := w.execute()
 		now = w.finish(how, err)
 		if how != taskReturned {
@@ -86,21 +86,30 @@ func (w *poolWorker) work() {
 }
 
 // take makes the worker have the next task, waits for one if there is none, or says that
-// the worker has to end, which it is no longer counted then. It is called with the lock;
-// if there is a task it returns without.
+// the worker has to end, which is no longer counted then. It is called with the lock,
+// and the time if that is known; if there is a task it returns without.
 func (w *poolWorker) take(now int64) bool {
 	p := w.pool
 	for {
 		if s := p.next(); s != nil {
-			w.task = p.release(s)
-			if w.task.ctx.Err() != nil {
-				w.skip()
-				now = p.now()
+			if s.run != nil {
+				s.run.slot = nil
+			}
+			if s.ctx.Err() != nil {
+				w.skip(s)
+				now = 0
 				continue
 			}
+			w.task = s
 			p.running++
-			w.began = now
-			p.stats.Wait.observe(max(now-w.task.since, 0))
+			w.began = 0
+			if s.since != 0 {
+				if now == 0 {
+					now = p.now()
+				}
+				w.began = now
+				p.stats.Wait.observe(max(now-s.since, 0), s.weight)
+			}
 			other := p.rouse()
 			w.unlock()
 			other.wake()
@@ -110,12 +119,15 @@ func (w *poolWorker) take(now int64) bool {
 			w.leave()
 			return false
 		}
+		if now == 0 {
+			now = p.now()
+		}
 		w.idleSince = now
 		p.idle.push(w)
 		p.plan()
 		w.unlock()
 		<-w.goOn
-		now = p.now()
+		now = 0
 		p.mu.Lock()
 		p.waking--
 	}
@@ -134,12 +146,12 @@ func (p *Pool) next() *taskSlot {
 }
 
 // skip is for a task whose context has ended before it began.
-func (w *poolWorker) skip() {
-	p, t := w.pool, w.task
-	w.task = poolTask{}
+func (w *poolWorker) skip(s *taskSlot) {
+	p := w.pool
+	t := p.release(s)
 	p.stats.Cancelled++
 	err := context.Cause(t.ctx)
-	outcome, room := t.settle(err), p.admit()
+	outcome, room := t.settle(err), p.makeRoom()
 	p.mu.Unlock()
 	outcome.pass()
 	room.pass()
@@ -166,7 +178,7 @@ const (
 
 // execute runs the worker's task.
 func (w *poolWorker) execute() (how taskEnd, err error) {
-	t := &w.task
+	t := &w.task.poolTask
 	defer func() {
 		if how == taskReturned {
 			return
@@ -220,13 +232,22 @@ func (w *poolWorker) bounded(t *poolTask) error {
 }
 
 // finish notes how the task ended. It is called without the lock and returns with it,
-// and the time. After a panic another worker has taken this one's place.
-func (w *poolWorker) finish(how taskEnd, err error) int64 {
-	p := w.pool
-	now := p.now()
+// and the time, or 0 if the task was not timed. After a panic another worker has taken
+// this one's place.
+func (w *poolWorker) finish(how taskEnd, err error) (now int64) {
+	p, s := w.pool, w.task
+	if w.began != 0 {
+		now = p.now()
+	}
 	p.mu.Lock()
 	p.running--
-	p.stats.Run.observe(now - w.began)
+	if w.began != 0 {
+		took := now - w.began
+		p.stats.Run.observe(took, s.weight)
+		if brisk := took < briskTask; brisk != p.brisk.Load() {
+			p.brisk.Store(brisk)
+		}
+	}
 	switch {
 	case how != taskReturned:
 		p.stats.Panicked++
@@ -235,24 +256,25 @@ func (w *poolWorker) finish(how taskEnd, err error) int64 {
 	default:
 		p.stats.Completed++
 	}
-	w.outcome, w.room = w.task.settle(err), p.admit()
+	w.outcome, w.room = s.settle(err), p.makeRoom()
 	if err != nil {
-		w.failed(how, now, err)
+		w.failed(how, err)
 	}
-	w.task = poolTask{}
+	w.task = nil
+	p.release(s)
 	return now
 }
 
 // failed is the part of finish that is not in every task's way.
-func (w *poolWorker) failed(how taskEnd, now int64, err error) {
+func (w *poolWorker) failed(how taskEnd, err error) {
 	p := w.pool
 	var given []poolTask
 	if how != taskReturned {
-		given = p.panicked(now, err)
+		given = p.panicked(p.now(), err)
 	}
 	stopped := p.broken
 	w.unlock()
-	p.report(&w.task, err)
+	p.report(&w.task.poolTask, err)
 	for i := range given {
 		p.report(&given[i], stopped)
 	}
