@@ -63,19 +63,21 @@ type Pool struct {
 	born  time.Time   // the zero of the pool's clock
 	brisk atomic.Bool // the last task that was timed took less than briskTask; set with the lock
 
-	mu        sync.Mutex // guards all below
-	state     poolState
-	broken    error      // why it is paused or failed
-	queue     taskLevels // accepted, not yet taken by a worker
+	mu      sync.Mutex // guards all below
+	untimed uint16     // tasks since the last that is timed
+	state   poolState
+	waking  int        // workers that are on their way to the queue
+	running int        // tasks that run
+	free    *taskSlot  // linked by next
+	queue   taskLevels // accepted, not yet taken by a worker
+	idle    idleWorkers
+
+	workers   int        // goroutines
+	retiring  int        // those of them that are to end
 	blocked   taskLevels // not yet accepted: their submitters wait
-	free      *taskSlot  // linked by next
 	gates     []*poolGate
+	broken    error // why it is paused or failed
 	all       map[*poolWorker]struct{}
-	idle      idleWorkers
-	workers   int    // goroutines
-	waking    int    // those that are on their way to the queue
-	running   int    // tasks that run
-	untimed   uint16 // tasks since the last that is timed
 	panics    []int64
 	shrink    *time.Timer   // for the workers that have been idle for long
 	shrinking bool          // shrink runs
@@ -152,7 +154,7 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 	if !p.brisk.Load() {
 		t.since = p.now()
 	}
-	p.mu.Lock()
+	p.lock()
 	p.weigh(&t)
 	if err := p.refusal(); err != nil {
 		p.stats.Refused++
@@ -167,6 +169,17 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 	p.mu.Unlock()
 	wake.wake()
 	return nil
+}
+
+// lock takes the lock, which is held for so short a time that to look again is better
+// than to be put to sleep, as sync.Mutex would soon do.
+func (p *Pool) lock() {
+	for range 100 {
+		if p.mu.TryLock() {
+			return
+		}
+	}
+	p.mu.Lock()
 }
 
 // weigh makes this task one of those that are timed, if it is one.
@@ -257,7 +270,6 @@ func (p *Pool) accept(s *taskSlot) {
 		s.run.slot = s
 	}
 	p.queue.push(s)
-	p.stats.Submitted++
 }
 
 // admit moves the first of those that wait for room into the queue, if there is room.

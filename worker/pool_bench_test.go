@@ -40,3 +40,22 @@ func BenchmarkPoolRun(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+func BenchmarkPoolSubmitters(b *testing.B) {
+	p, err := NewPool()
+	if err != nil {
+		b.Fatal(err)
+	}
+	task := func(context.Context) error { return nil }
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := p.Submit(b.Context(), task); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	if err := p.Close(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -43,8 +43,8 @@ type poolGate struct {
 
 // taskLevels are the queues of one priority each, from low to high.
 type taskLevels struct {
-	list [TaskHigh - TaskLow + 1]taskList
 	n    int
+	list [TaskHigh - TaskLow + 1]taskList
 }
 
 func (q *taskLevels) push(s *taskSlot) {

@@ -99,6 +99,7 @@ func (p *Pool) Stats() PoolStats {
 	s := p.stats
 	s.Workers, s.Idle, s.Running = p.workers, p.workers-p.running, p.running
 	s.Queued, s.Blocked = p.queue.n, p.blocked.n
+	s.Submitted = uint64(s.Queued+s.Running) + s.Completed + s.Failed + s.Panicked + s.Cancelled + s.Dropped
 	s.Paused = p.state == poolPaused
 	return s
 }

@@ -163,6 +163,9 @@ func (w *poolWorker) skip(s *taskSlot) {
 func (w *poolWorker) leave() {
 	p := w.pool
 	p.workers--
+	if w.retired {
+		p.retiring--
+	}
 	delete(p.all, w)
 	w.last = p.workers == 0 && p.state == poolClosed
 }
@@ -239,7 +242,7 @@ func (w *poolWorker) finish(how taskEnd, err error) (now int64) {
 	if w.began != 0 {
 		now = p.now()
 	}
-	p.mu.Lock()
+	p.lock()
 	p.running--
 	if w.began != 0 {
 		took := now - w.began
@@ -343,7 +346,7 @@ func (p *Pool) panicked(now int64, err error) []poolTask {
 // for all, as setting one each time a worker has nothing to do would cost more than
 // many a task.
 func (p *Pool) plan() {
-	if p.poolConfig.idle <= 0 || p.workers <= p.min || p.shrinking {
+	if p.poolConfig.idle <= 0 || p.workers-p.retiring <= p.min || p.shrinking {
 		return
 	}
 	oldest := p.idle.oldest
@@ -368,13 +371,14 @@ func (p *Pool) retire() {
 		return
 	}
 	now := p.now()
-	for n := p.workers; n > p.min; n-- {
+	for p.workers-p.retiring > p.min {
 		w := p.idle.oldest
 		if w == nil || now-w.idleSince < int64(p.poolConfig.idle) {
 			break
 		}
 		p.idle.remove(w)
 		w.retired = true
+		p.retiring++
 		p.waking++
 		w.wake()
 	}
