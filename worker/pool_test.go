@@ -274,6 +274,32 @@ func TestRunLeavesTheQueueWhenItsContextEnds(t *testing.T) {
 	})
 }
 
+func TestRunThatLeavesMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, PoolWorkers(0, 1), PoolQueue(1))
+		free := hold(t, p, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() {
+			_, err := Run(ctx, p, func(context.Context) (int, error) { return 0, nil })
+			left <- err
+		}()
+		synctest.Wait()
+		admitted := make(chan error, 1)
+		go func() { admitted <- p.Submit(t.Context(), func(context.Context) error { return nil }) }()
+		synctest.Wait()
+		cancel()
+		if err := <-left; !errors.Is(err, context.Canceled) {
+			t.Errorf("the one that left: %v", err)
+		}
+		if err := <-admitted; err != nil { // the only worker is still busy
+			t.Error(err)
+		}
+		free()
+		closePool(t, p)
+	})
+}
+
 func TestRunReturnsWhileItsTaskGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, PoolWorkers(0, 1))

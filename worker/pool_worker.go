@@ -305,6 +305,7 @@ func (w *poolWorker) replace() {
 	w.leave()
 	if p.workers < p.min && p.state != poolClosed || p.queue.n > 0 {
 		p.spawn()
+		w.last = false
 	}
 }
 
