@@ -89,6 +89,7 @@ bench: ## measure what must hold; PART=list runs one part, PART=help names them
 	@scripts/deps.sh node python3? ruby? php? nginx? haproxy?
 	@$(MAKE) --no-print-directory -s build
 	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/sdk-pool ./examples/sdk-pool
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
 
 .PHONY: bench-pool

@@ -51,6 +51,7 @@ func parts() []part {
 		{"anyreload", "failed requests while copies of programs in five languages are replaced", measureAnyReload},
 		{"anykill", "failed requests while copies of programs are killed", measureAnyKill},
 		{"throughput", "requests/s of two copies, against the program's own SO_REUSEPORT and Node's cluster", measureThroughput},
+		{"pool", "the time of / while requests compute, on a pool of paceline/worker and without", measurePool},
 		{"adoption", "what it costs an unmodified program to be adopted", measureAdoption},
 	}
 }
