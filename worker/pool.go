@@ -84,6 +84,7 @@ type Pool struct {
 	resume    *time.Timer   // after a pause
 	room      *time.Timer   // for those that wait for room while tasks are short
 	roomSet   bool          // room runs
+	gaveUp    bool          // a Close waits no longer for what runs
 	ended     chan struct{} // closed with the last worker, after Close
 	stats     PoolStats     // the counts and histograms alone
 }
@@ -401,6 +402,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
+	p.gaveUp = true
 	given := p.giveUp(ErrPoolClosed)
 	running := p.running
 	var cancels []context.CancelCauseFunc

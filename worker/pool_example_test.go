@@ -40,8 +40,7 @@ func ExampleRun_panic() {
 	ctx := context.Background()
 	_, err = worker.Run(ctx, pool, func(context.Context) (string, error) { panic("no such thing") })
 	fmt.Println(err)
-	var panicked *worker.TaskPanic
-	if errors.As(err, &panicked) {
+	if panicked, ok := errors.AsType[*worker.TaskPanic](err); ok {
 		fmt.Println(strings.Contains(string(panicked.Stack), "ExampleRun_panic"))
 	}
 	again, err := worker.Run(ctx, pool, func(context.Context) (string, error) { return "another worker goes on", nil })

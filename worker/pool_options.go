@@ -91,7 +91,9 @@ func PoolLockThread() PoolOption { return func(c *poolConfig) { c.lockThread = t
 // prefers another thread. With PoolWorkers left out the pool still uses all
 // processors when nobody else wants them.
 //
-// Outside Linux a thread has no nice value; only GOMAXPROCS is raised.
+// Setting GOMAXPROCS, here as by hand, ends Go's own adjustment of it to a changed CPU
+// limit. A process that a task starts inherits the nice value. Outside Linux a thread
+// has none; only GOMAXPROCS is raised.
 func PoolBackground() PoolOption {
 	return func(c *poolConfig) {
 		c.background, c.lockThread = true, true

@@ -209,7 +209,11 @@ func (w *poolWorker) bounded(t *poolTask) error {
 	defer cancel(nil)
 	p.mu.Lock()
 	w.cancel = cancel
+	late := p.gaveUp
 	p.mu.Unlock()
+	if late { // Close has not seen it
+		cancel(ErrPoolClosed)
+	}
 	defer func() {
 		p.mu.Lock()
 		w.cancel = nil
