@@ -131,7 +131,7 @@ func PoolMaxPanics(n int, window time.Duration) PoolOption {
 func PoolPanicPause(d time.Duration) PoolOption { return func(c *poolConfig) { c.panicPause = d } }
 
 // PoolCancel has [Pool.Close] end the contexts of the tasks that still run when its own
-// context ends. It costs each task an allocation; without it only tasks with a
+// context ends. It costs each task some allocations; without it only tasks with a
 // timeout are told, and the others have the context that they were submitted with.
 func PoolCancel() PoolOption { return func(c *poolConfig) { c.cancelOnGive = true } }
 

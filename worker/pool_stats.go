@@ -35,16 +35,16 @@ type PoolStats struct {
 	Nice int
 }
 
-// poolBuckets is the number of bounded buckets: 1 µs to 2^26 µs, or 67 s.
-const poolBuckets = 27
+// poolBuckets is the number of buckets with a bound: 1 µs to 2^26 µs, or 67 s.
+const poolBuckets = len(PoolHistogram{}.Buckets) - 1
 
 // PoolHistogram counts durations. Bucket i holds those of at most 2^i µs that are in no
 // earlier one: 1, 2, 4 µs and so on to 67.1 s (i = 26); the last, of index 27, those
 // beyond.
 type PoolHistogram struct {
-	Buckets [poolBuckets + 1]uint64
-	Count   uint64
-	Sum     time.Duration
+	Buckets [28]uint64
+	Count   uint64        // of all buckets
+	Sum     time.Duration // of all durations
 }
 
 // PoolBound is the upper bound of a histogram's bucket i, which it includes; of the
