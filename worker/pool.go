@@ -156,16 +156,20 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 		t.since = p.now()
 	}
 	p.lock()
-	p.weigh(&t)
-	if err := p.refusal(); err != nil {
+	if p.state != poolOpen {
+		err := p.broken
+		if p.state == poolClosed {
+			err = ErrPoolClosed
+		}
 		p.stats.Refused++
 		p.mu.Unlock()
 		return err
 	}
+	p.weigh(&t)
 	if p.queue.n+p.running >= p.poolConfig.queue+p.max {
 		return p.enterFull(t)
 	}
-	p.accept(p.slot(t))
+	p.accept(p.slot(&t))
 	wake := p.rouse()
 	p.mu.Unlock()
 	wake.wake()
@@ -194,22 +198,11 @@ func (p *Pool) weigh(t *poolTask) {
 	}
 }
 
-// refusal is why no task is taken in, or nil.
-func (p *Pool) refusal() error {
-	switch p.state {
-	case poolClosed:
-		return ErrPoolClosed
-	case poolPaused, poolFailed:
-		return p.broken
-	}
-	return nil
-}
-
 // enterFull is enter where there is no room. It unlocks.
 func (p *Pool) enterFull(t poolTask) error {
 	switch p.policy {
 	case PoolBlock:
-		s := p.slot(t)
+		s := p.slot(&t)
 		gate := p.gate()
 		s.admission, gate.slot = gate, s
 		p.blocked.push(s)
@@ -224,7 +217,7 @@ func (p *Pool) enterFull(t poolTask) error {
 		p.stats.Dropped++
 		given := p.release(victim)
 		gate := given.settle(ErrPoolDropped)
-		p.accept(p.slot(t))
+		p.accept(p.slot(&t))
 		wake := p.rouse()
 		p.mu.Unlock()
 		wake.wake()
@@ -326,26 +319,31 @@ func (p *Pool) roomAtLast() {
 }
 
 // slot makes an element of a list.
-func (p *Pool) slot(t poolTask) *taskSlot {
+func (p *Pool) slot(t *poolTask) *taskSlot {
 	s := p.free
 	if s == nil {
 		s = &taskSlot{}
 	} else {
 		p.free, s.next = s.next, nil
 	}
-	s.poolTask = t
+	s.poolTask = *t
 	return s
 }
 
 // release takes the task out of its slot, which is in no list any more.
 func (p *Pool) release(s *taskSlot) poolTask {
 	t := s.poolTask
-	s.poolTask, s.admission = poolTask{}, nil
 	if t.run != nil {
 		t.run.slot = nil
 	}
-	s.next, p.free = p.free, s
+	p.drop(s)
 	return t
+}
+
+// drop keeps a slot for the next task, and nothing of this one.
+func (p *Pool) drop(s *taskSlot) {
+	s.body, s.ctx, s.run, s.admission = nil, nil, nil, nil
+	s.next, p.free = p.free, s
 }
 
 // gate makes a place to wait.

@@ -59,15 +59,13 @@ func (q *taskLevels) remove(s *taskSlot) {
 
 // first is the next task to be run, or nil.
 func (q *taskLevels) first() *taskSlot {
-	if q.n == 0 {
-		return nil
+	switch {
+	case q.list[2].head != nil:
+		return q.list[2].head
+	case q.list[1].head != nil:
+		return q.list[1].head
 	}
-	for i := len(q.list) - 1; i >= 0; i-- {
-		if s := q.list[i].head; s != nil {
-			return s
-		}
-	}
-	return nil
+	return q.list[0].head
 }
 
 // victim is the task that gives way to one of this level, or nil.

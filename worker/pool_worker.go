@@ -263,12 +263,17 @@ func (w *poolWorker) finish(how taskEnd, err error) (now int64) {
 	default:
 		p.stats.Completed++
 	}
-	w.outcome, w.room = s.settle(err), p.makeRoom()
+	if s.run != nil {
+		w.outcome = s.settle(err)
+	}
+	if p.blocked.n > 0 {
+		w.room = p.makeRoom()
+	}
 	if err != nil {
 		w.failed(how, err)
 	}
 	w.task = nil
-	p.release(s)
+	p.drop(s)
 	return now
 }
 

@@ -22,6 +22,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/alitto/pond/v2"
@@ -88,6 +89,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 25, "how often each pool does each work")
 	each := flags.Duration("each", 50*time.Millisecond, "about how long one round of one pool is")
+	cpu := flags.Bool("cpu", false, "compare processor time rather than time, where other programs take the processors")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -103,7 +105,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	for _, length := range []time.Duration{0, time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond} {
 		for _, producers := range slices.Compact([]int{1, n, 100}) {
 			l := load{producers, length}
-			took, ratio, err := compare(ctx, list, l, *rounds, *each, spin)
+			took, ratio, err := compare(ctx, list, l, *rounds, *each, spin, clockOf(*cpu))
 			if err != nil {
 				return err
 			}
@@ -119,7 +121,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 
 // compare returns the median time of a task with each pool, and how much longer the best
 // of the others takes than the first.
-func compare(ctx context.Context, list []contender, l load, rounds int, each time.Duration, spin func(time.Duration)) ([]float64, float64, error) {
+func compare(ctx context.Context, list []contender, l load, rounds int, each time.Duration, spin func(time.Duration), clock func() (time.Duration, error)) ([]float64, float64, error) {
 	tasks := max(int(each/(l.length/time.Duration(runtime.GOMAXPROCS(0))+300*time.Nanosecond)), 1000)
 	times := make([][]float64, len(list))
 	ratios := make([][]float64, len(list))
@@ -130,7 +132,7 @@ func compare(ctx context.Context, list []contender, l load, rounds int, each tim
 				return nil, 0, context.Cause(ctx)
 			}
 			at := (i + round) % len(list)
-			took, err := measure(list[at], l, tasks, spin)
+			took, err := measure(list[at], l, tasks, spin, clock)
 			if err != nil {
 				return nil, 0, fmt.Errorf("%s: %w", list[at].name, err)
 			}
@@ -161,7 +163,7 @@ func median(list []float64) float64 {
 }
 
 // measure has one pool do the work, and returns nanoseconds a task.
-func measure(c contender, l load, tasks int, spin func(time.Duration)) (float64, error) {
+func measure(c contender, l load, tasks int, spin func(time.Duration), clock func() (time.Duration, error)) (float64, error) {
 	var done sync.WaitGroup
 	done.Add(tasks)
 	submit, closePool, err := c.open(func() {
@@ -175,7 +177,10 @@ func measure(c contender, l load, tasks int, spin func(time.Duration)) (float64,
 	var failed error
 	var producers sync.WaitGroup
 	runtime.GC()
-	begun := time.Now()
+	begun, err := clock()
+	if err != nil {
+		return 0, err
+	}
 	for i := range l.producers {
 		own := tasks / l.producers
 		if i < tasks%l.producers {
@@ -194,11 +199,26 @@ func measure(c contender, l load, tasks int, spin func(time.Duration)) (float64,
 	}
 	producers.Wait()
 	done.Wait()
-	took := time.Since(begun)
+	ended, err := clock()
+	if err != nil {
+		return 0, err
+	}
 	if err := closePool(); err != nil {
 		return 0, err
 	}
-	return float64(took.Nanoseconds()) / float64(tasks), failed
+	return float64((ended - begun).Nanoseconds()) / float64(tasks), failed
+}
+
+// clockOf is the time, or the processor time of this program, since some moment.
+func clockOf(cpu bool) func() (time.Duration, error) {
+	if begun := time.Now(); !cpu {
+		return func() (time.Duration, error) { return time.Since(begun), nil }
+	}
+	return func() (time.Duration, error) {
+		var u syscall.Rusage
+		err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
+	}
 }
 
 // calibrate returns a function that computes for a time without looking at the clock,
