@@ -20,8 +20,9 @@ func plotted() (list []float64) {
 
 // line is a curve of a plot: a value in ms for each of the plotted quantiles.
 type line struct {
-	name string
-	y    []float64
+	name   string
+	y      []float64
+	colour string // of the plot's own, in the order of the lines
 }
 
 // byLast has the slowest first, which is the uppermost.
@@ -67,15 +68,17 @@ func quantilePlot(title string, lines []line) []byte {
 	text("middle", x(0.97), height-8, "of the answers are faster")
 	colours := []string{"#888888", "#0b7a3b", "#c62828", "#e08a00", "#3a5fcd"}
 	label, at := math.Inf(-1), plotted()
-	for i, l := range byLast(lines) {
+	for i := range lines {
+		lines[i].colour = colours[i%len(colours)]
+	}
+	for _, l := range byLast(lines) {
 		var path bytes.Buffer
 		for j, v := range l.y {
 			fmt.Fprintf(&path, "%c%.1f %.1f", "ML"[min(j, 1)], x(at[j]), y(v))
 		}
-		colour := colours[i%len(colours)]
-		draw(`<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`, path.Bytes(), colour)
+		draw(`<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`, path.Bytes(), l.colour)
 		label = max(y(l.y[len(l.y)-1])+4, label+16) // from the top: none upon another
-		draw(`<g fill="%s">`, colour)
+		draw(`<g fill="%s">`, l.colour)
 		text("start", width-right+8, label, l.name)
 		draw(`</g>`)
 	}

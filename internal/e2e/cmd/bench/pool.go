@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	poolRounds  = 5
-	poolIdleFor = 4 * time.Second
-	poolLoadFor = 6 * time.Second
+	poolRounds  = 7
+	poolIdleFor = 3 * time.Second
+	poolLoadFor = 4 * time.Second
 	poolRate    = 200 // requests of / per second
 	poolClients = 32  // each always has a request of pbkdf2 under way
 )
