@@ -15,7 +15,7 @@ func TestQuantilePlotIsWellFormed(t *testing.T) {
 		}
 		return y
 	}
-	svg := string(quantilePlot("a < b", []line{{"slow & steady", flat(1e9)}, {"fast", flat(0)}}))
+	svg := string(quantilePlot("a < b", []line{{name: "slow & steady", y: flat(1e9)}, {name: "fast", y: flat(0)}}))
 	curves := 0
 	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
 		token, err := d.Token()
