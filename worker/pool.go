@@ -113,7 +113,7 @@ func NewPool(opts ...PoolOption) (*Pool, error) {
 const (
 	// briskTask is below what a task counts as short, and one of timedOf is timed.
 	briskTask = int64(10 * time.Microsecond)
-	timedOf   = 16
+	timedOf   = 64
 	// roomLatest is how long a submitter waits at most where there is room.
 	roomLatest = time.Millisecond
 )
