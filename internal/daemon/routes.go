@@ -34,6 +34,8 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpKill:      d.kill,
 		api.OpUpdate:    d.update,
 		api.OpDoctor:    d.doctor,
+		api.OpHistory:   d.showHistory,
+		api.OpPorts:     d.ports,
 	}
 }
 

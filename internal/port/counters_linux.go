@@ -45,20 +45,19 @@ func (g *Group) count() Counters {
 
 // Loads appends the load of each TCP socket to list, those of an address one after the
 // other: that of each rank in a kernel group, else that of the socket that new
-// connections go to. It is what a caller asks for every second, so it allocates no
-// more than the list needs. Peak begins anew with it.
-func (s *Set) Loads(list []Load) []Load {
+// connections go to. With anew Peak begins anew: whoever looks every second asks so.
+func (s *Set) Loads(list []Load, anew bool) []Load {
 	_ = s.do(func() { // nobody waits at a closed set
 		for _, g := range s.groups {
 			if g.asked.Network != "unix" && !isUDP(g.asked) {
-				list = g.loads(list)
+				list = g.loads(list, anew)
 			}
 		}
 	})
 	return list
 }
 
-func (g *Group) loads(list []Load) []Load {
+func (g *Group) loads(list []Load, anew bool) []Load {
 	begin, address := len(list), g.addr.String()
 	for _, l := range g.lanes {
 		waiting, _, err := queue(l.fd)
@@ -67,7 +66,9 @@ func (g *Group) loads(list []Load) []Load {
 		}
 		g.tally.MaxWaiting = max(g.tally.MaxWaiting, waiting)
 		one := Load{Address: address, Rank: -1, Waiting: waiting, Peak: max(waiting, l.peak), Dealt: -1}
-		l.peak = 0
+		if l.peak = one.Peak; anew {
+			l.peak = 0
+		}
 		if g.dispatch == nil {
 			if l.number == g.current {
 				list = append(list, one)

@@ -215,7 +215,7 @@ type Load struct {
 	// Rank is the index of the instance whose socket it is, -1 for one that is shared.
 	Rank int
 	// Waiting is how many connections wait there to be accepted, and Peak the most that
-	// were seen since the last call of Loads.
+	// were seen since Loads was last called to begin anew.
 	Waiting, Peak int
 	// Dealt is how many connections the kernel has given to the sockets of that rank
 	// since the set was made, moved ones twice; -1 where nobody counts them.

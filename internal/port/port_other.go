@@ -82,7 +82,7 @@ func (*Set) Connecting(int) bool { return false }
 func (*Set) Counters() []Counters { return nil }
 
 // Loads returns nothing.
-func (*Set) Loads([]Load) []Load { return nil }
+func (*Set) Loads(list []Load, _ bool) []Load { return list }
 
 // Use does nothing.
 func (*Set) Use(int, bool) {}
