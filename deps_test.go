@@ -57,7 +57,7 @@ var imports = map[string][]string{
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health", "internal/history",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
@@ -65,6 +65,7 @@ var imports = map[string][]string{
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/history":    nil,
+	"internal/metrics":    nil,
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
 	"internal/schedule":   nil,

@@ -16,7 +16,6 @@ type counts struct {
 	byID    map[int]*instanceCounts
 	reloads map[string]*reloadCounts // by app
 	jumps   int                      // how often the wall clock was set
-	lost    int                      // how often somebody was too slow to follow the events
 }
 
 // instanceCounts is what has happened to one instance.
