@@ -33,7 +33,7 @@ func commandGroups() []commandGroup {
 			return []*cobra.Command{
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
 				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
-				c.idCommand(), c.pidCommand(),
+				c.idCommand(), c.pidCommand(), c.metricsCommand(),
 			}
 		}},
 		{"files", "Files of apps:", func(c *cli) []*cobra.Command {

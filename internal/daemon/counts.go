@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"errors"
 	"maps"
+	"strings"
 	"sync"
 
 	"paceline/internal/api"
@@ -28,9 +30,9 @@ type instanceCounts struct {
 
 // reloadCounts is what the reloads of one app have led to.
 type reloadCounts struct {
-	done, failed                int
-	served, refused, reset      int64
-	servedKnown, anyConnections bool
+	done, failed           int
+	counted, servedKnown   bool // there were ports, and the kernel counts what it queues there
+	served, refused, reset int64
 }
 
 func newCounts() *counts {
@@ -94,32 +96,47 @@ func (c *counts) restarts(id int) map[supervisor.Reason]int {
 	return nil
 }
 
-// reloaded takes in the end of a reload.
+// reloaded takes in the end of a reload of some apps. One that was refused, or goes on
+// without whoever asked for it, is none.
 func (c *counts) reloaded(names []string, err error, verified []api.Verification) {
+	if err != nil && !errors.Is(err, supervisor.ErrReloadFailed) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	of := func(name string) *reloadCounts {
-		if c.reloads[name] == nil {
-			c.reloads[name] = &reloadCounts{}
-		}
-		return c.reloads[name]
-	}
 	for _, name := range names {
-		if err != nil {
-			of(name).failed++
+		if err != nil && strings.Contains(err.Error(), "reload "+name+": ") {
+			c.ofReloads(name).failed++
 		} else {
-			of(name).done++
+			c.ofReloads(name).done++
 		}
 	}
 	for _, v := range verified {
-		r := of(v.App)
-		r.anyConnections = true
+		r := c.ofReloads(v.App)
+		r.counted = true
 		r.refused += max(v.Refused, 0)
 		r.reset += max(v.Reset, 0)
 		if v.Served >= 0 {
 			r.served, r.servedKnown = r.served+v.Served, true
 		}
 	}
+}
+
+// ofReloads returns an app's counts; the caller holds mu.
+func (c *counts) ofReloads(name string) *reloadCounts {
+	r := c.reloads[name]
+	if r == nil {
+		r = &reloadCounts{}
+		c.reloads[name] = r
+	}
+	return r
+}
+
+// forget drops what was counted of apps that are no more.
+func (c *counts) forget(known func(name string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.reloads, func(name string, _ *reloadCounts) bool { return !known(name) })
 }
 
 // clockSet counts that the wall clock was set.

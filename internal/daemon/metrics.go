@@ -27,6 +27,8 @@ func (d *daemon) showMetrics(w http.ResponseWriter, r *http.Request) {
 	d.gatherInstances(&g, list, api.DecodeMetrics(r.URL.Query()).PSS)
 	d.gatherLogs(&g, list)
 	gatherPorts(&g, d.host.portsOf(list))
+	specs := d.specs()
+	d.counts.forget(func(name string) bool { return specs[name] != nil })
 	d.counts.gather(&g)
 	d.gatherOwn(&g)
 	w.Header().Set("Content-Type", api.MetricsType)
@@ -174,7 +176,7 @@ func (c *counts) gather(g *gathered) {
 		if r.servedKnown {
 			g.add("paceline_reload_connections_total", float64(r.served), name, "served")
 		}
-		if r.anyConnections {
+		if r.counted {
 			g.add("paceline_reload_connections_total", float64(r.refused), name, "refused")
 			g.add("paceline_reload_connections_total", float64(r.reset), name, "reset")
 		}
