@@ -60,6 +60,7 @@ type daemon struct {
 	ending     context.Context               // ends when the daemon does
 
 	historyOpen chan struct{}
+	changed     chan struct{} // holds a token while boundMemory has not seen the apps of now
 }
 
 // Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
@@ -70,7 +71,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer end()
 	d := &daemon{
 		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
-		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}),
+		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
@@ -243,6 +244,10 @@ func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json")
 
 func (d *daemon) save(s supervisor.Saved) error {
 	d.triggers.touch() // they look at the apps when those have changed
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 	if d.Foreground {
 		return nil
 	}

@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds whatever a script waits for.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
 

@@ -104,9 +104,9 @@ func TestBusyProcess(t *testing.T) {
 	}
 }
 
-// TestCPUIsTicksOverTime stops the process, so that its ticks stand still and
+// TestCPUIsTimeRunOverTime stops the process, so that its time stands still and
 // the figure can be computed.
-func TestCPUIsTicksOverTime(t *testing.T) {
+func TestCPUIsTimeRunOverTime(t *testing.T) {
 	pid, ticks, _ := process(t, "sh", "-c", `i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; kill -STOP $$; sleep 1000`)
 	c := newClock()
 	s := New(Options{now: c.now})
@@ -128,10 +128,14 @@ func TestCPUIsTicksOverTime(t *testing.T) {
 	}
 	c.at = c.at.Add(1900 * time.Millisecond)
 	s.Sample()
-	if u, ok := s.Look(1); !ok || !u.CPUKnown || u.Threads != 1 || u.CPUSeconds != float64(cpuTicks(t, pid))/100 {
+	if u, ok := s.Look(1); !ok || !u.CPUKnown || u.Threads != 1 || math.Abs(u.CPUSeconds-float64(cpuTicks(t, pid))/100) > 0.03 {
 		t.Errorf("got %+v, %v after %d ticks", u, ok, cpuTicks(t, pid))
 	}
-	want := float64(cpuTicks(t, pid)-first) / 2
+	ran, ok := cpuClock(pid)
+	if ticks := time.Duration(cpuTicks(t, pid)) * 10 * time.Millisecond; !ok || ran < ticks-30*time.Millisecond || ran > ticks+30*time.Millisecond {
+		t.Errorf("the process's clock says %v, %v, its stat line %v", ran, ok, ticks)
+	}
+	want := 100 * float64(ran-first) / float64(2*time.Second)
 	if cpu, _ := s.Get(1); math.Abs(cpu-want) > 1e-9 || want == 0 {
 		t.Errorf("got %v %%, want %v", cpu, want)
 	}
@@ -267,6 +271,34 @@ func TestParseStat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _ = parseStat(rapid.SliceOf(rapid.Byte()).Draw(t, "line"))
 	})
+}
+
+// A process that has not run is not read again before rereadAfter.
+func TestIdleProcessIsReadSeldom(t *testing.T) {
+	pid, ticks, _ := process(t, "sleep", "1000")
+	c := newClock()
+	s := New(Options{now: c.now})
+	defer s.Close()
+	s.Track(1, pid, ticks)
+	s.Sample()
+	in := s.byID[1]
+	for ran, _ := cpuClock(pid); ran != in.last; ran, _ = cpuClock(pid) { // it has come to rest
+		c.at = c.at.Add(time.Second)
+		s.Sample()
+	}
+	read := in.readAt
+	for c.at.Sub(read) < rereadAfter-time.Second {
+		c.at = c.at.Add(time.Second)
+		s.Sample()
+		if u, ok := s.Look(1); !ok || !u.CPUKnown || u.CPU != 0 || u.MemoryBytes == 0 || !in.readAt.Equal(read) {
+			t.Fatalf("got %+v, %v, read at %v", u, ok, in.readAt)
+		}
+	}
+	c.at = c.at.Add(2 * time.Second)
+	s.Sample()
+	if !in.readAt.Equal(c.at) {
+		t.Errorf("read at %v, not again at %v", in.readAt, c.at)
+	}
 }
 
 func BenchmarkSample500(b *testing.B) {
