@@ -213,6 +213,7 @@ func (c *Client) Metrics(ctx context.Context, q MetricsQuery) (text []byte, err 
 		if err != nil {
 			return err
 		}
+		defer response.Body.Close() //nolint:errcheck // nothing was written
 		text, err = c.body(ctx, response)
 		return err
 	})
@@ -401,6 +402,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 
 // read decodes and closes a whole answer.
 func (c *Client) read(ctx context.Context, response *http.Response, into any) error {
+	defer response.Body.Close() //nolint:errcheck // nothing was written
 	body, err := c.body(ctx, response)
 	if err != nil {
 		return err
@@ -411,9 +413,8 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 	return nil
 }
 
-// body reads and closes a whole answer.
+// body reads a whole answer.
 func (c *Client) body(ctx context.Context, response *http.Response) (body []byte, err error) {
-	defer response.Body.Close() //nolint:errcheck // nothing was written
 	if n := response.ContentLength; n >= 0 {
 		body = make([]byte, n)
 		_, err = io.ReadFull(response.Body, body)

@@ -1,5 +1,7 @@
 package metrics
 
+import "slices"
+
 // The labels that several families have.
 var (
 	ofApp      = []string{"app"}
