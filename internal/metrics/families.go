@@ -10,7 +10,7 @@ var (
 )
 
 func with(labels []string, more ...string) []string {
-	return append(labels[:len(labels):len(labels)], more...)
+	return slices.Concat(labels, more)
 }
 
 // families are all figures. docs/metrics.md is held against it.
