@@ -14,10 +14,12 @@ func (c *cli) metricsCommand() *cobra.Command {
 		Long: `metrics prints what the daemon knows in figures: of each instance, each port, each
 reload, each log file and of itself, in the text format of Prometheus.
 
+The same without this command:
+curl --unix-socket ~/.paceline/pace.sock http://pace/v1/metrics
+
 docs/metrics.md lists all of them, and says how to have them collected.`,
 		Example: `  pace metrics
-  pace metrics --pss | grep proportional
-  curl --unix-socket ~/.paceline/pace.sock http://pace/v1/metrics`,
+  pace metrics --pss | grep proportional`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			text, err := c.local.Metrics(cmd.Context(), q)
