@@ -190,10 +190,21 @@ func (s *sampler) connections(passed int64) {
 			}
 		}
 	}
+	s.rates(passed)
+}
+
+// rates makes connections per second of what has come since the last look. An instance
+// between two processes has no count for a while, and goes on from the last one.
+func (s *sampler) rates(passed int64) {
 	for i := range s.samples {
 		one := &s.samples[i]
-		if total, ok := s.newer[one.Key]; ok && s.places[i].PID != 0 {
-			one.Accepted = float64(max(total-s.totals[one.Key], 0)) / float64(passed)
+		before, known := s.totals[one.Key]
+		total, counted := s.newer[one.Key]
+		switch {
+		case counted && s.places[i].PID != 0:
+			one.Accepted = float64(max(total-before, 0)) / float64(passed)
+		case !counted && known:
+			s.newer[one.Key] = before
 		}
 	}
 	s.totals, s.newer = s.newer, s.totals

@@ -22,13 +22,14 @@ type tally struct {
 	count map[place]int64
 }
 
-func (t *tally) add(address string, slot int) {
+// add counts n more connections; 0 begins to count.
+func (t *tally) add(address string, slot int, n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.count == nil {
 		t.count = map[place]int64{}
 	}
-	t.count[place{address, slot}]++
+	t.count[place{address, slot}] += n
 }
 
 func (t *tally) list(to []Accepted) []Accepted {

@@ -285,7 +285,7 @@ func (w *Worker) acknowledged(seq int64, accepted bool) {
 	case accepted:
 		if h != nil {
 			h.backoff = 0
-			w.p.accepted.add(h.l.address, w.o.Slot)
+			w.p.accepted.add(h.l.address, w.o.Slot, 1)
 		}
 		w.p.discard(c)
 	default:

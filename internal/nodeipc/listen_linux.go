@@ -124,6 +124,7 @@ func (w *Worker) hold(h *hold, l *listener, s *socket) {
 	if l != nil {
 		h.addr = l.sock.addr
 		l.holders = append(l.holders, &holder{w: w, l: l})
+		w.p.accepted.add(l.address, w.o.Slot, 0)
 		w.p.pump(l)
 	}
 }
