@@ -33,7 +33,9 @@ var imports = map[string][]string{
 		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
 	},
 
-	"internal/jseval": nil,
+	"internal/jseval":   {"internal/jsengine", "internal/nodelib"},
+	"internal/jsengine": nil,
+	"internal/nodelib":  nil,
 
 	"internal/cli": {
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/inspect",
@@ -101,9 +103,9 @@ var outside = map[string][]string{
 	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
-	"modernc.org/libc":               {"internal/jseval"},
-	"modernc.org/libquickjs":         {"internal/jseval"},
-	"modernc.org/quickjs":            {"internal/jseval"},
+	"modernc.org/libc":               {"internal/jsengine"},
+	"modernc.org/libquickjs":         {"internal/jsengine"},
+	"modernc.org/quickjs":            {"internal/jseval", "internal/jsengine", "worker/js"},
 }
 
 // source is one file of ours that is not a test.

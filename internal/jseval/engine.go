@@ -12,9 +12,13 @@ import (
 	"time"
 
 	"modernc.org/quickjs"
+
+	"paceline/internal/jsengine"
+	"paceline/internal/nodelib"
 )
 
-// scripts are the internal scripts: boot.js, and one for each builtin module.
+// scripts are the internal scripts: boot.js, and one for each builtin module that
+// nodelib does not have.
 //
 //go:embed node/*.js
 var scripts embed.FS
@@ -23,7 +27,7 @@ var scripts embed.FS
 type engine struct {
 	request
 	vm       *quickjs.VM
-	raw      raw
+	raw      *jsengine.Engine
 	resolver resolver
 	modules  map[string]bool // .js files that are ES modules by their text
 	sources  map[string]source
@@ -80,7 +84,7 @@ func (e *engine) run() error {
 	// The child does not close it: the process ends.
 	e.vm.SetMemoryLimit(uintptr(e.MemoryBytes))
 	e.vm.SetGCThreshold(16 << 20) // a usual config never needs the collector
-	if e.raw, err = rawOf(e.vm); err != nil {
+	if e.raw, err = jsengine.Of(e.vm); err != nil {
 		return err
 	}
 	if err := e.vm.RegisterHostFunc("__paceline_host", e.host); err != nil {
@@ -91,7 +95,7 @@ func (e *engine) run() error {
 	if err != nil {
 		return err
 	}
-	if ok, err := e.raw.eval("node:boot", boot); err != nil || !ok {
+	if ok, err := e.raw.Eval("node:boot", boot); err != nil || !ok {
 		return fmt.Errorf("set up the JavaScript engine: boot.js fails: %w", errors.Join(err, e.slotError()))
 	}
 	kind := map[Kind]string{CommonJS: "commonjs", Module: "module", Expression: "expression"}[e.Kind]
@@ -188,6 +192,9 @@ func (e *engine) source(file string) (string, error) {
 
 // builtin is the text of an internal script.
 func (e *engine) builtin(name string) (string, error) {
+	if nodelib.Has(name) {
+		return nodelib.Source(name)
+	}
 	text, err := scripts.ReadFile("node/" + name + ".js")
 	if err != nil {
 		return "", fmt.Errorf("read the internal script %s: %w", name, err)
@@ -202,8 +209,8 @@ const (
 	beforeModule     = "__paceline.meta(import.meta,%s);"
 )
 
-// compile leaves a function, an expression's value or an internal script in the
-// slot; false means that what is there is an exception.
+// compile leaves a function, an expression's value or an internal script on the
+// bridge; false means that what is there is an exception.
 func (e *engine) compile(file, text, kind string) (bool, error) {
 	switch kind {
 	case "function":
@@ -214,7 +221,7 @@ func (e *engine) compile(file, text, kind string) (bool, error) {
 		e.sources[file] = source{text, len(beforeExpression)}
 		text = beforeExpression + text + "\n)"
 	}
-	return e.raw.eval(file, text)
+	return e.raw.Eval(file, text)
 }
 
 // normalize gives the module that base imports as spec the name under which load

@@ -4,7 +4,7 @@
 'use strict';
 (() => {
 const native = globalThis.__paceline_host;
-delete globalThis.__paceline_host;
+const bridge = globalThis.__paceline_bridge;
 
 // host calls Go; what Go answers with a code is thrown.
 function host(op, ...args) {
@@ -19,8 +19,8 @@ function host(op, ...args) {
 // or what an internal script's last statement is.
 function compile(file, text, kind) {
   const ok = host('compile', file, text, kind);
-  const v = globalThis.__paceline_slot;
-  delete globalThis.__paceline_slot;
+  const v = bridge.value;
+  delete bridge.value;
   if (!ok) throw v;
   return v;
 }
@@ -468,4 +468,7 @@ const process = {
 let argv;
 Object.defineProperty(process, Symbol.toStringTag, { value: 'process' });
 Object.defineProperty(globalThis, 'process', { value: process, writable: true, configurable: true });
+// At the end: an error in this script is told through it.
+delete globalThis.__paceline_host;
+delete globalThis.__paceline_bridge;
 })();
