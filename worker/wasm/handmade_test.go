@@ -21,26 +21,29 @@ const (
 	opUnreachable = 0x00
 	opLoop        = 0x03
 	opIf          = 0x04
-	opElse        = 0x05
 	opEnd         = 0x0b
 	opBr          = 0x0c
 	opBrIf        = 0x0d
 	opCall        = 0x10
-	opDrop        = 0x1a
 	opLocalGet    = 0x20
-	opLocalSet    = 0x21
 	opLocalTee    = 0x22
-	opI32Store    = 0x36
 	opMemorySize  = 0x3f
 	opMemoryGrow  = 0x40
 	opConst       = 0x41
-	opEqz         = 0x45
-	opLtU         = 0x49
 	opNe          = 0x47
-	opAdd         = 0x6a
 	opSub         = 0x6b
-	void          = 0x40
-	i32           = 0x7f
+	opMul         = 0x6c
+	opDivU        = 0x6e
+	opRefNull     = 0xd0
+	opMisc        = 0xfc
+
+	miscMemoryFill = 11
+	miscTableGrow  = 15
+	miscTableSize  = 16
+
+	void    = 0x40
+	i32     = 0x7f
+	funcref = 0x70
 )
 
 func (h handmade) bytes() []byte {
@@ -139,14 +142,22 @@ func bottomless() []byte {
 	return handmade{start: body{code: code(opCall, 0)}}.bytes()
 }
 
-// greedy grows its memory a page at a time until it may not, writes into each page,
+// greedy grows its memory a page at a time until it may not, writes all of each page,
 // and exits with how many pages it has.
 func greedy() []byte {
 	return handmade{exit: true, pages: 1, start: body{locals: 1, code: code(
 		opLoop, void,
 		constant(1), opMemoryGrow, 0, opLocalTee, 0, constant(-1), opNe, opIf, void,
-		opLocalGet, 0, constant(pageBytes), 0x6c /* mul */, constant(1), opI32Store, 2, 0,
-		opLocalGet, 0, constant(pageBytes), 0x6c, constant(1), opI32Store, 2, appendU32(nil, 4096*4),
+		opLocalGet, 0, constant(pageBytes), opMul, constant(1), constant(pageBytes), opMisc, miscMemoryFill, 0,
 		opBr, 1, opEnd, opEnd,
 		opMemorySize, 0, opCall, 0)}}.bytes()
+}
+
+// tabular grows its table until it may not, and exits with how many thousands of
+// elements it has.
+func tabular() []byte {
+	return handmade{exit: true, table: 10, start: body{code: code(
+		opLoop, void,
+		opRefNull, funcref, constant(1000), opMisc, miscTableGrow, 0, constant(-1), opNe, opBrIf, 0, opEnd,
+		opMisc, miscTableSize, 0, constant(1000), opDivU, opCall, 0)}}.bytes()
 }

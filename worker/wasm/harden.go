@@ -195,13 +195,13 @@ func (h *hardener) globals(content []byte) []byte {
 func (h *hardener) code(r *reader) ([]byte, error) {
 	counter := appendU32(nil, uint32(h.counter))
 	var entry []byte
-	entry = append(append(entry, 0x23), counter...)                // global.get
-	entry = append(entry, 0x41, 1, 0x6b)                           // i32.const 1, i32.sub
-	entry = append(append(entry, 0x24), counter...)                // global.set
-	entry = append(append(entry, 0x23), counter...)                // global.get
-	entry = append(entry, 0x45, 0x04, 0x40)                        // i32.eqz, if
-	entry = appendS32(append(entry, 0x41), entryInterval)          // i32.const
-	entry = append(append(entry, 0x24), counter...)                // global.set
+	entry = append(append(entry, 0x23), counter...)               // global.get
+	entry = append(entry, 0x41, 1, 0x6b)                          // i32.const 1, i32.sub
+	entry = append(append(entry, 0x24), counter...)               // global.set
+	entry = append(append(entry, 0x23), counter...)               // global.get
+	entry = append(entry, 0x45, 0x04, 0x40)                       // i32.eqz, if
+	entry = appendS32(append(entry, 0x41), entryInterval)         // i32.const
+	entry = append(append(entry, 0x24), counter...)               // global.set
 	entry = append(entry, 0x03, 0x40 /* loop */, 0x0b, 0x0b /**/) // its end, and that of if
 
 	n := r.u32()

@@ -99,8 +99,8 @@ type process struct {
 	stdout, stderr io.Writer
 }
 
-// run is the life of one instance: it returns its exit code, or the trap that ended
-// it, or why ctx is done.
+// run is the life of one instance: it returns its exit code, the trap that ended it,
+// or if ctx was done before it ended, why.
 func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 	config := wazero.NewModuleConfig().
 		WithName(""). // else there could be one instance alone
@@ -129,14 +129,14 @@ func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 	if instance != nil {
 		err = errors.Join(err, instance.Close(context.WithoutCancel(ctx)))
 	}
-	exit, exited := errors.AsType[*sys.ExitError](err)
-	stopped := ctx.Err() != nil
-	switch {
-	case exited && (!stopped || exit.ExitCode() != sys.ExitCodeContextCanceled && exit.ExitCode() != sys.ExitCodeDeadlineExceeded):
-		return int(exit.ExitCode()), nil
-	case err != nil && stopped:
+	if ctx.Err() != nil {
+		// Whatever the guest made of it: a sleep that was cut short, an input that ended.
 		return 0, context.Cause(ctx)
-	case err != nil:
+	}
+	if exit, ok := errors.AsType[*sys.ExitError](err); ok {
+		return int(exit.ExitCode()), nil
+	}
+	if err != nil {
 		return 0, fmt.Errorf("the guest trapped: %w", err)
 	}
 	return 0, nil
