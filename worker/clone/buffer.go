@@ -84,13 +84,15 @@ const (
 	Float16Array
 )
 
-// kinds has a row for each ViewKind: its name, the tag that follows a 'V', and
-// the size of an element in bytes.
-var kinds = [...]struct {
+type viewKind struct {
 	name string
 	tag  byte
 	size int
-}{
+}
+
+// kinds has a row for each ViewKind: its name, the tag that follows a 'V', and
+// the size of an element in bytes.
+var kinds = [...]viewKind{
 	Int8Array:         {"Int8Array", 'b', 1},
 	Uint8Array:        {"Uint8Array", 'B', 1},
 	Uint8ClampedArray: {"Uint8ClampedArray", 'C', 1},

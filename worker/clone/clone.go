@@ -76,7 +76,7 @@ func Transfer(v any, list ...Transferable) (t Transferred, finish func(delivered
 		if from.Kind() != reflect.Pointer || from.IsNil() {
 			return t, nil, &Error{Reason: fmt.Sprintf("transfer list: %T is not a pointer to something", one)}
 		}
-		key := reference{at: from.Pointer(), of: from.Type()}
+		key := reference{at: from.UnsafePointer(), of: from.Type()}
 		if _, twice := c.known.get(key); twice {
 			return t, nil, &Error{Reason: fmt.Sprintf("transfer list: item %d is there before", i)}
 		}

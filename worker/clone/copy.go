@@ -10,57 +10,8 @@ import (
 
 // copying is one call of Clone.
 type copying struct {
-	known references
+	known references[reflect.Value]
 	depth int
-}
-
-// reference is what makes a pointer, a map or a slice the same as another. The
-// address is safe to compare: the original is held while it is copied.
-type reference struct {
-	at  uintptr
-	len int // of a slice
-	of  reflect.Type
-}
-
-// references knows the copy of what has been copied. Most values have few, for
-// which a list is faster than a map.
-type references struct {
-	few  []known
-	many map[reference]reflect.Value
-}
-
-type known struct {
-	reference
-	to reflect.Value
-}
-
-const fewReferences = 12
-
-func (r *references) get(key reference) (reflect.Value, bool) {
-	if r.many != nil {
-		to, ok := r.many[key]
-		return to, ok
-	}
-	for i := range r.few {
-		if r.few[i].reference == key {
-			return r.few[i].to, true
-		}
-	}
-	return reflect.Value{}, false
-}
-
-func (r *references) put(key reference, to reflect.Value) {
-	if r.many != nil {
-		r.many[key] = to
-		return
-	}
-	r.few = append(r.few, known{key, to})
-	if len(r.few) > fewReferences {
-		r.many = make(map[reference]reflect.Value, 4*fewReferences)
-		for _, k := range r.few {
-			r.many[k.reference] = k.to
-		}
-	}
 }
 
 func (c *copying) enter() error {
@@ -173,7 +124,7 @@ func (c *copying) object(from map[string]any) (map[string]any, error) {
 		return nil, nil
 	}
 	v := reflect.ValueOf(from)
-	key := reference{at: v.Pointer(), of: v.Type()}
+	key := reference{at: v.UnsafePointer(), of: v.Type()}
 	if to, ok := c.known.get(key); ok {
 		m, _ := to.Interface().(map[string]any)
 		return m, nil
@@ -199,8 +150,8 @@ func (c *copying) array(from []any) ([]any, error) {
 		return nil, nil
 	}
 	v := reflect.ValueOf(from)
-	key := reference{at: v.Pointer(), len: len(from), of: v.Type()}
-	if to, ok := c.known.get(key); ok && len(from) > 0 {
+	key := reference{at: v.UnsafePointer(), len: len(from), of: v.Type()}
+	if to, ok := c.known.get(key); ok && cap(from) > 0 {
 		s, _ := to.Interface().([]any)
 		return s, nil
 	}
@@ -208,8 +159,8 @@ func (c *copying) array(from []any) ([]any, error) {
 		return nil, err
 	}
 	defer c.leave()
-	to := make([]any, len(from))
-	if len(from) > 0 {
+	to := make([]any, len(from), max(len(from), min(cap(from), 1)))
+	if cap(from) > 0 {
 		c.known.put(key, reflect.ValueOf(to))
 	}
 	for i, e := range from {
@@ -269,7 +220,7 @@ func (c *copying) copied(from copied) (any, error) {
 		return from, nil
 	}
 	v := reflect.ValueOf(from)
-	key := reference{at: v.Pointer(), of: v.Type()}
+	key := reference{at: v.UnsafePointer(), of: v.Type()}
 	if to, ok := c.known.get(key); ok {
 		return to.Interface(), nil
 	}

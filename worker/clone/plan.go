@@ -117,7 +117,7 @@ func (b *planning) fill(p *plan, t reflect.Type) {
 	case t.Kind() == reflect.Pointer && t.Implements(transferableType):
 		p.opaque = true
 		p.reference(func(c *copying, v reflect.Value) (reflect.Value, error) {
-			if to, ok := c.known.get(reference{at: v.Pointer(), of: t}); ok {
+			if to, ok := c.known.get(reference{at: v.UnsafePointer(), of: t}); ok {
 				return to, nil
 			}
 			return v, &Error{Reason: fmt.Sprintf("%v cannot be copied, only transferred: it is not in the transfer list", t)}
@@ -251,7 +251,7 @@ func (b *planning) cloner(p *plan, t reflect.Type) {
 		return
 	}
 	p.reference(func(c *copying, v reflect.Value) (reflect.Value, error) {
-		key := reference{at: v.Pointer(), of: t}
+		key := reference{at: v.UnsafePointer(), of: t}
 		if to, ok := c.known.get(key); ok {
 			return to, nil
 		}
@@ -268,7 +268,7 @@ func (b *planning) pointer(p *plan, t reflect.Type) {
 	p.opaque = elem.opaque
 	of := t.Elem()
 	p.reference(func(c *copying, v reflect.Value) (reflect.Value, error) {
-		key := reference{at: v.Pointer(), of: t}
+		key := reference{at: v.UnsafePointer(), of: t}
 		if to, ok := c.known.get(key); ok {
 			return to, nil
 		}
@@ -292,14 +292,14 @@ func (b *planning) slice(p *plan, t reflect.Type) {
 	p.opaque = elem.opaque
 	p.reference(func(c *copying, v reflect.Value) (reflect.Value, error) {
 		n := v.Len()
-		if n == 0 {
+		if v.Cap() == 0 {
 			return reflect.MakeSlice(t, 0, 0), nil
 		}
-		key := reference{at: v.Pointer(), len: n, of: t}
+		key := reference{at: v.UnsafePointer(), len: n, of: t}
 		if to, ok := c.known.get(key); ok {
 			return to, nil
 		}
-		to := reflect.MakeSlice(t, n, n)
+		to := reflect.MakeSlice(t, n, max(n, 1))
 		c.known.put(key, to)
 		reflect.Copy(to, v)
 		if elem.fix != nil {
@@ -317,7 +317,7 @@ func (b *planning) mapping(p *plan, t reflect.Type) {
 	key, elem := b.plan(t.Key()), b.plan(t.Elem())
 	p.opaque = key.opaque || elem.opaque
 	p.reference(func(c *copying, v reflect.Value) (reflect.Value, error) {
-		ref := reference{at: v.Pointer(), of: t}
+		ref := reference{at: v.UnsafePointer(), of: t}
 		if to, ok := c.known.get(ref); ok {
 			return to, nil
 		}

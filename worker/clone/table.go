@@ -122,12 +122,12 @@ func keyOf(v any) any {
 		return r.String()
 	case reflect.Bool:
 		return r.Bool()
-	case reflect.Map, reflect.Slice:
-		n := 0
-		if r.Kind() == reflect.Slice {
-			n = r.Len()
+	case reflect.Map:
+		return identityKey{r.Type(), r.Pointer(), 0}
+	case reflect.Slice:
+		if r.Cap() > 0 { // else all share one address
+			return identityKey{r.Type(), r.Pointer(), r.Len()}
 		}
-		return identityKey{r.Type(), r.Pointer(), n}
 	}
 	if r.Comparable() {
 		return v
