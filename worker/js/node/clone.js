@@ -278,8 +278,10 @@ class Reader {
       const units = new Uint16Array(n / 2);
       for (let i = 0, at = this.at - n; i < units.length; i++, at += 2) units[i] = this.view.getUint16(at, true);
       add(units);
-    } else if (tag === UTF8) return host('decode', String.fromCharCode.apply(null, b), 'utf8');
-    else broken();
+    } else if (tag === UTF8) {
+      add(b);
+      return host('decode', parts.join(''), 'utf8');
+    } else broken();
     return parts.length === 1 ? parts[0] : parts.join('');
   }
   string() { return this.text(this.tag()); }

@@ -172,7 +172,13 @@ function receiveMessageOnPort(port) {
 
 // --- workers ---
 
-const environment = new Map(loop.startup?.environment ?? []);
+let startup;
+if (loop.startup) {
+  bridge.bytes = loop.startup.bytes;
+  startup = unpack(loop.startup.moved);
+  loop.startup = undefined;
+}
+const environment = new Map(startup?.environment ?? []);
 class Worker extends EventEmitter {
   #id; #port; #held = true; #exit;
   constructor(file, options = {}) {
@@ -252,7 +258,7 @@ loop.onWorker = (id, kind, code) => { Worker[arrive](id, kind, code); };
 module.exports = {
   isMainThread: info.main, threadId: info.thread, resourceLimits: info.main ? {} : { maxOldGenerationSizeMb: info.memory / 1048576 },
   parentPort: info.port ? new MessagePort(construct, info.port) : null,
-  workerData: loop.startup ? loop.startup.workerData : null,
+  workerData: startup ? startup.workerData : null,
   threadName: info.name,
   Worker, MessageChannel, MessagePort, BroadcastChannel, receiveMessageOnPort, SHARE_ENV,
   markAsUntransferable() {}, isMarkedAsUntransferable: () => false,
