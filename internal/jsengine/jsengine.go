@@ -98,6 +98,14 @@ func (e *Engine) free() {
 // Eval evaluates text, which is of the file name, as a script. The result, or what it
 // throws (ok is false), is the bridge's value.
 func (e *Engine) Eval(name, text string) (ok bool, err error) {
+	v, err := e.eval(name, text, libquickjs.MJS_EVAL_TYPE_GLOBAL)
+	if err != nil {
+		return false, err
+	}
+	return e.result(v)
+}
+
+func (e *Engine) eval(name, text string, flags int32) (v libquickjs.TJSValue, err error) {
 	var strings [2]uintptr
 	defer func() {
 		for _, s := range strings {
@@ -106,10 +114,53 @@ func (e *Engine) Eval(name, text string) (ok bool, err error) {
 	}()
 	for i, s := range []string{name, text} {
 		if strings[i], err = libc.CString(s); err != nil {
-			return false, fmt.Errorf("copy %s for the engine: %w", name, err)
+			return v, fmt.Errorf("copy %s for the engine: %w", name, err)
 		}
 	}
-	v := libquickjs.XJS_Eval(e.tls, e.ctx, strings[1], libquickjs.Tsize_t(len(text)), strings[0], libquickjs.MJS_EVAL_TYPE_GLOBAL)
+	return libquickjs.XJS_Eval(e.tls, e.ctx, strings[1], libquickjs.Tsize_t(len(text)), strings[0], flags), nil
+}
+
+// Compile returns the bytecode of text, for Run in any engine of this process.
+func (e *Engine) Compile(name, text string) ([]byte, error) {
+	v, err := e.eval(name, text, libquickjs.MJS_EVAL_TYPE_GLOBAL|libquickjs.MJS_EVAL_FLAG_COMPILE_ONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer libquickjs.XFreeValue(e.tls, e.ctx, v)
+	if libquickjs.XJS_HasException(e.tls, e.ctx) != 0 {
+		e.dropException()
+		return nil, fmt.Errorf("compile %s: it is no script, or memory is out", name)
+	}
+	size := e.tls.Alloc(int(unsafe.Sizeof(libquickjs.Tsize_t(0))))
+	defer e.tls.Free(int(unsafe.Sizeof(libquickjs.Tsize_t(0))))
+	code := libquickjs.XJS_WriteObject(e.tls, e.ctx, size, v, libquickjs.MJS_WRITE_OBJ_BYTECODE)
+	if code == 0 {
+		e.dropException()
+		return nil, fmt.Errorf("compile %s: out of memory", name)
+	}
+	defer libquickjs.Xjs_free(e.tls, e.ctx, code)
+	n := *(*libquickjs.Tsize_t)(unsafe.Add(nil, size))
+	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Add(nil, code)), n)...), nil
+}
+
+// Run is Eval of what Compile has returned: of nothing else, as bytecode is not
+// checked.
+func (e *Engine) Run(code []byte) (ok bool, err error) {
+	p := libc.Xmalloc(e.tls, libc.Tsize_t(max(len(code), 1)))
+	if p == 0 {
+		return false, errors.New("out of memory")
+	}
+	defer libc.Xfree(e.tls, p)
+	copy(unsafe.Slice((*byte)(unsafe.Add(nil, p)), len(code)), code)
+	v := libquickjs.XJS_ReadObject(e.tls, e.ctx, p, libquickjs.Tsize_t(len(code)), libquickjs.MJS_READ_OBJ_BYTECODE)
+	if libquickjs.XJS_HasException(e.tls, e.ctx) == 0 {
+		v = libquickjs.XJS_EvalFunction(e.tls, e.ctx, v) // takes v
+	}
+	return e.result(v)
+}
+
+// result leaves v, or the exception there is in its place, as the bridge's value.
+func (e *Engine) result(v libquickjs.TJSValue) (ok bool, err error) {
 	ok = libquickjs.XJS_HasException(e.tls, e.ctx) == 0
 	if !ok {
 		v = libquickjs.XJS_GetException(e.tls, e.ctx)

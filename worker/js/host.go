@@ -65,7 +65,7 @@ func (i *isolate) operate(a arguments) (any, error) {
 	case "memory":
 		return i.memory, nil
 	case "builtin":
-		return script(a.text(1))
+		return i.internal(a.text(1))
 	case "compile":
 		return i.engine.Eval(a.text(1), a.text(2))
 	case "source":
@@ -259,6 +259,7 @@ func (i *isolate) spawn(startup message, text string) (any, error) {
 	w.adopt(own)
 	w.startupPorts = w.receive(startup)
 	port := i.adopt(parents)
+	parents.started = true // from the first: its messages come before the worker's exit
 	w.ctx, w.end = context.WithCancel(i.ctx)
 	i.workers[w.thread] = w
 	p.isolates++

@@ -205,11 +205,7 @@ func (i *isolate) boot() (err error) {
 		return fmt.Errorf("set up the JavaScript engine: %w", err)
 	}
 	i.vm.SetModuleLoader(i.load, i.normalize)
-	text, err := script("boot")
-	if err != nil {
-		return err
-	}
-	ok, err := i.engine.Eval("node:boot", text)
+	ok, err := i.internal("boot")
 	if err == nil && !ok {
 		v, _ := i.vm.Eval("String("+jsengine.Bridge+".value)+'\\n'+"+jsengine.Bridge+".value.stack", quickjs.EvalGlobal)
 		err = fmt.Errorf("boot.js fails: %v", v)
@@ -223,6 +219,28 @@ func (i *isolate) boot() (err error) {
 	}
 	i.dispatch = &dispatch
 	return i.engine.TrackRejections()
+}
+
+// compiled has the bytecode of the internal scripts, by name: to read their texts is
+// most of what an isolate costs.
+var compiled sync.Map
+
+// internal runs an internal script, whose value is left on the bridge.
+func (i *isolate) internal(name string) (ok bool, err error) {
+	code, found := compiled.Load(name)
+	if !found {
+		text, err := script(name)
+		if err != nil {
+			return false, err
+		}
+		b, err := i.engine.Compile("node:"+name, text)
+		if err != nil {
+			return false, err
+		}
+		code, _ = compiled.LoadOrStore(name, b)
+	}
+	b, _ := code.([]byte)
+	return i.engine.Run(b)
 }
 
 func script(name string) (string, error) {

@@ -19,13 +19,14 @@ function fault(name, message, Type = TypeError) {
   Object.defineProperty(e, 'code', { value: name, enumerable: true, configurable: true, writable: true });
   return e;
 }
-function compile(file, text) {
-  const ok = host('compile', file, text);
+// result is what Go has left on the bridge.
+function result(ok) {
   const v = bridge.value;
   bridge.value = undefined;
   if (!ok) throw v;
   return v;
 }
+const compile = (file, text) => result(host('compile', file, text));
 const info = JSON.parse(host('info'));
 
 // --- the event loop ---
@@ -90,25 +91,32 @@ class Immediate {
   unref() { return this; }
   hasRef() { return !this.gone; }
 }
-// tick runs the next timer that is due, or what was set for now, and returns how
-// many milliseconds the loop may wait for a message: 0 when there is more to do, -1
-// without a limit, -2 when nothing is left that could happen.
+// tick runs one callback and returns how many milliseconds the loop may wait for a
+// message: 0 when there is more to do, -1 without a limit, -2 when nothing is left
+// that could happen. In a round come the timers that are due at its beginning, then
+// what was set for now, as in Node.
+let horizon = -1, checking = []; // the round's beginning, and what was set for now
 function tick() {
-  const at = now();
-  const t = timers[0];
-  if (t && t.at <= at) {
-    timers.shift();
-    if (t.every) { t.at = at + t.ms; t.age = ++count; place(t); } else { t.on = false; if (t.held) alive--; }
-    t.f(...t.args);
-    return 0;
+  if (checking.length === 0) {
+    const at = now(), t = timers[0];
+    if (horizon < 0) horizon = at;
+    if (t && t.at <= horizon) {
+      timers.shift();
+      if (t.every) { t.at = at + t.ms; t.age = ++count; place(t); } else { t.on = false; if (t.held) alive--; }
+      t.f(...t.args);
+      return 0;
+    }
+    horizon = -1;
+    checking = soon;
+    soon = [];
   }
-  const next = soon.shift();
+  const next = checking.shift();
   if (next) {
     if (!next.gone) { alive--; next.gone = true; next.f(...next.args); }
     return 0;
   }
   if (alive <= 0) return -2;
-  return t ? Math.max(0.01, t.at - at) : -1;
+  return timers.length ? Math.max(0.01, timers[0].at - now()) : -1;
 }
 
 // Promises that are rejected and that nothing has handled when the turn is over.
@@ -201,7 +209,7 @@ function builtin(name) {
   if (Object.hasOwn(derived, name)) return built[name] = derived[name]();
   const m = { exports: {} };
   built[name] = m.exports;
-  compile(`node:${name}`, host('builtin', name))(m, m.exports, { host, builtin, info, fault, compile, bridge, loop });
+  result(host('builtin', name))(m, m.exports, { host, builtin, info, fault, compile, bridge, loop });
   return built[name] = m.exports;
 }
 const isBuiltin = (name) => names.includes(name);

@@ -87,7 +87,9 @@ class MessagePort extends Target {
     this[wanted] = true; // no unref() so far
     ports.set(n, this);
   }
-  get [unclonable]() { return true; }
+  get [unclonable]() {
+    throw fault('ERR_MISSING_TRANSFERABLE_IN_TRANSFER_LIST', 'Object that needs transfer was found in message but not listed in transferList');
+  }
   postMessage(v, list) {
     const packed = pack(v, list);
     if (packed.moved.includes(this)) throw new DataCloneError('Transfer list contains source port');
