@@ -59,41 +59,47 @@ type Transferred struct {
 // Errors: *Error, ErrDetached for a value that has moved before; finish is nil.
 func Transfer(v any, list ...Transferable) (t Transferred, finish func(delivered bool), err error) {
 	var finishes []func(bool)
-	finish = func(delivered bool) {
+	all := func(delivered bool) {
 		for _, f := range finishes {
 			f(delivered)
 		}
 	}
-	defer func() {
-		if err != nil {
-			finish(false)
-			t, finish = Transferred{}, nil
-		}
-	}()
 	c := copying{}
 	for i, one := range list {
-		from := reflect.ValueOf(one)
-		if from.Kind() != reflect.Pointer || from.IsNil() {
-			return t, nil, &Error{Reason: fmt.Sprintf("transfer list: %T is not a pointer to something", one)}
-		}
-		key := reference{at: from.UnsafePointer(), of: from.Type()}
-		if _, twice := c.known.get(key); twice {
-			return t, nil, &Error{Reason: fmt.Sprintf("transfer list: item %d is there before", i)}
-		}
-		moved, done, err := one.BeginTransfer()
+		moved, done, err := c.begin(one)
 		if err != nil {
-			return t, nil, fmt.Errorf("transfer list: item %d: %w", i, err)
+			all(false)
+			return Transferred{}, nil, fmt.Errorf("transfer list: item %d: %w", i, err)
 		}
 		finishes = append(finishes, done)
-		to := reflect.ValueOf(moved)
-		if to.Type() != from.Type() {
-			return t, nil, &Error{Reason: fmt.Sprintf("transfer list: item %d, a %T, became a %T", i, one, moved)}
-		}
-		c.known.put(key, to)
 		t.Moved = append(t.Moved, moved)
 	}
 	if t.Value, err = c.any(v); err != nil {
-		return t, nil, rooted(err)
+		all(false)
+		return Transferred{}, nil, rooted(err)
 	}
-	return t, finish, nil
+	return t, all, nil
+}
+
+// begin begins the transfer of a value and remembers what it becomes.
+func (c *copying) begin(one Transferable) (moved any, finish func(bool), err error) {
+	from := reflect.ValueOf(one)
+	if from.Kind() != reflect.Pointer || from.IsNil() {
+		return nil, nil, &Error{Reason: fmt.Sprintf("%T is not a pointer to something", one)}
+	}
+	key := reference{at: from.UnsafePointer(), of: from.Type()}
+	if _, twice := c.known.get(key); twice {
+		return nil, nil, &Error{Reason: "it is in the list before"}
+	}
+	moved, finish, err = one.BeginTransfer()
+	if err != nil {
+		return nil, nil, err
+	}
+	to := reflect.ValueOf(moved)
+	if !to.IsValid() || to.Type() != from.Type() {
+		finish(false)
+		return nil, nil, &Error{Reason: fmt.Sprintf("a %T became a %T", one, moved)}
+	}
+	c.known.put(key, to)
+	return moved, finish, nil
 }

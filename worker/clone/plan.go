@@ -323,14 +323,20 @@ func (b *planning) mapping(p *plan, t reflect.Type) {
 		}
 		to := reflect.MakeMapWithSize(t, v.Len())
 		c.known.put(ref, to)
+		// The two are used again and again: an entry is copied into the map.
+		k, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 		for it := v.MapRange(); it.Next(); {
-			k, e := it.Key(), it.Value()
-			var err error
-			if k, err = fixed(c, key, k); err != nil {
-				return v, below("[key "+fmt.Sprint(it.Key())+"]", err)
+			k.SetIterKey(it)
+			e.SetIterValue(it)
+			if key.fix != nil {
+				if err := key.fix(c, k); err != nil {
+					return v, below("[key "+fmt.Sprint(it.Key())+"]", err)
+				}
 			}
-			if e, err = fixed(c, elem, e); err != nil {
-				return v, below(keyStep(simple(it.Key())), err)
+			if elem.fix != nil {
+				if err := elem.fix(c, e); err != nil {
+					return v, below(keyStep(simple(it.Key())), err)
+				}
 			}
 			to.SetMapIndex(k, e)
 		}
@@ -344,16 +350,6 @@ func simple(key reflect.Value) any {
 		return key.String()
 	}
 	return key
-}
-
-// fixed is the copy of a value that cannot be set where it is.
-func fixed(c *copying, p *plan, v reflect.Value) (reflect.Value, error) {
-	if p.fix == nil {
-		return v, nil
-	}
-	to := reflect.New(v.Type()).Elem()
-	to.Set(v)
-	return to, p.fix(c, to)
 }
 
 func (b *planning) structure(p *plan, t reflect.Type) {

@@ -9,7 +9,6 @@ import (
 	"math/big"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -315,7 +314,7 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 					return below("[key "+fmt.Sprint(it.Key())+"]", err)
 				}
 				if err := elem.write(w, it.Value()); err != nil {
-					return below(keyStep(it.Key()), err)
+					return below(keyStep(simple(it.Key())), err)
 				}
 			}
 			w.tag(tagMapEnd)
@@ -342,50 +341,6 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 		w.tag(tagObjectEnd)
 		return w.length(v.Len())
 	})
-}
-
-// property is an exported field as the property of an object.
-type property struct {
-	name      string
-	index     []int
-	omitEmpty bool
-	omitZero  bool
-}
-
-// propertiesOf are the fields of a struct, those of embedded structs among them,
-// by the names that their json tags give them. Of two of a name the one further
-// out counts.
-func propertiesOf(t reflect.Type) []property {
-	var list []property
-	depth := make(map[string]int) // at which each name was found
-	for _, f := range reflect.VisibleFields(t) {
-		tag, tagged := f.Tag.Lookup("json")
-		name, rest, _ := strings.Cut(tag, ",")
-		inner := f.Type
-		if inner.Kind() == reflect.Pointer {
-			inner = inner.Elem()
-		}
-		switch {
-		case tag == "-", !f.IsExported(), f.Anonymous && name == "" && inner.Kind() == reflect.Struct && plainStruct(inner):
-			continue
-		case !tagged || name == "":
-			name = f.Name
-		}
-		p := property{name: name, index: f.Index}
-		for option := range strings.SplitSeq(rest, ",") {
-			p.omitEmpty = p.omitEmpty || option == "omitempty"
-			p.omitZero = p.omitZero || option == "omitzero"
-		}
-		if d, twice := depth[name]; twice {
-			if d <= len(f.Index) {
-				continue
-			}
-			list = slices.DeleteFunc(list, func(o property) bool { return o.name == name })
-		}
-		depth[name] = len(f.Index)
-		list = append(list, p)
-	}
-	return list
 }
 
 // structure plans the fields of a struct; its number is given by the caller.

@@ -502,15 +502,17 @@ func (w *writer) errorValue(e *ErrorValue) error {
 			return err
 		}
 	}
+	// The cause last: the V8 of Node 22 and 24 wants it there, older ones take any
+	// order.
+	w.tag(errorStack)
+	if err := w.string(e.Stack); err != nil {
+		return err
+	}
 	if e.Cause != nil {
 		w.tag(errorCause)
 		if err := w.any(e.Cause); err != nil {
 			return below(".Cause", err)
 		}
-	}
-	w.tag(errorStack)
-	if err := w.string(e.Stack); err != nil {
-		return err
 	}
 	w.tag(errorEnd)
 	return nil
