@@ -180,12 +180,15 @@ func (i *isolate) fail(err error) {
 	i.explain()
 }
 
-// explain gives the failure that is the memory limit Node's code and words.
+// explain gives the failure that is the memory limit Node's code and words. Where
+// there is no memory for an error either the engine throws null, which no program
+// does.
 func (i *isolate) explain() {
-	if i.failure.Name == "InternalError" && i.failure.Message == "out of memory" || i.failure.Message == "out of memory" {
-		i.failure.Code = "ERR_WORKER_OUT_OF_MEMORY"
-		i.failure.Name = "Error"
-		i.failure.Message = fmt.Sprintf("Worker terminated due to reaching memory limit: JS heap out of memory (%d bytes)", i.memory)
+	if i.failure.Message == "out of memory" || i.failure.Message == "Uncaught null" {
+		*i.failure = Error{
+			Name: "Error", Code: "ERR_WORKER_OUT_OF_MEMORY", Stack: i.failure.Stack,
+			Message: fmt.Sprintf("Worker terminated due to reaching memory limit: JS heap out of memory (%d bytes)", i.memory),
+		}
 		i.thrown = nil
 	}
 }

@@ -65,9 +65,13 @@ func TestMessagesInV8sForm(t *testing.T) {
 
 func TestGuestHasWhatItIsGiven(t *testing.T) {
 	type seen struct {
-		Args, Env, Files    []string
-		Text                string
-		Listed, Read, Wrote bool
+		Args   []string `json:"args"`
+		Env    []string `json:"env"`
+		Files  []string `json:"files"`
+		Text   string   `json:"text"`
+		Listed bool     `json:"listed"`
+		Read   bool     `json:"read"`
+		Wrote  bool     `json:"wrote"`
 	}
 	w := startEcho(t, Options{Args: []string{"echo", "environment"}})
 	got, err := worker.Receive[seen](patient(t), w)
