@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -185,6 +186,7 @@ func (a *Atomics[T]) Xor(i int, v T) T {
 // No change of the number can come between looking and waiting. It never wakes by
 // itself; what the number is when it wakes is another matter.
 func (a *Atomics[T]) Wait(ctx context.Context, i int, expected T) WaitResult {
+	_ = &a.cells[i] // panics without the lock
 	b, at := a.buffer, i*a.size()
 	woken := make(chan struct{})
 	b.mu.Lock()
@@ -218,7 +220,7 @@ func (a *Atomics[T]) Wait(ctx context.Context, i int, expected T) WaitResult {
 // if n is negative, and returns how many. That they wait on the same memory
 // counts, not the size of the numbers they see.
 func (a *Atomics[T]) Notify(i, n int) int {
-	_ = a.cells[i]
+	_ = &a.cells[i]
 	b, at := a.buffer, i*a.size()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -235,10 +237,10 @@ func (a *Atomics[T]) Notify(i, n int) int {
 
 // forget takes n of those who wait at a place off the list. The caller has the lock.
 func (b *SharedBuffer) forget(at, from, n int) {
-	list := b.waiting[at]
-	if rest := append(list[:from], list[from+n:]...); len(rest) > 0 {
-		b.waiting[at] = rest
+	rest := slices.Delete(b.waiting[at], from, from+n)
+	if len(rest) == 0 {
+		delete(b.waiting, at)
 		return
 	}
-	delete(b.waiting, at)
+	b.waiting[at] = rest
 }

@@ -291,7 +291,7 @@ func stackOf(where []byte) []byte {
 	for size := 1 << 16; size <= 1<<24; size *= 4 {
 		all := make([]byte, size)
 		n := runtime.Stack(all, true)
-		for _, one := range bytes.Split(all[:n], []byte("\n\n")) {
+		for one := range bytes.SplitSeq(all[:n], []byte("\n\n")) {
 			if bytes.HasPrefix(one, where) {
 				return bytes.Clone(one)
 			}

@@ -101,8 +101,14 @@ func TestWhatHasItsOwnWay(t *testing.T) {
 	re := regexp.MustCompile("a+")
 	in := []any{
 		time.Now(), number, *number, big.NewFloat(1.5), big.NewRat(1, 3), re, address, netip.MustParseAddr("::1"),
-		[]int(nil), []int{}, map[string]int(nil), (*node)(nil), nil, [2]int{1, 2}, math.Inf(1), complex(1, 2), clone.Undefined{},
-		struct{ Err error }{io.EOF}, time.Second, (func())(nil),
+		[]int(nil),
+		[]int{},
+		map[string]int(nil), (*node)(nil), nil,
+		[2]int{1, 2},
+		math.Inf(1), complex(1, 2),
+		clone.Undefined{},
+		struct{ Err error }{io.EOF},
+		time.Second, (func())(nil),
 	}
 	out := of(t, in)
 	for i := range in {
@@ -193,7 +199,7 @@ func TestErrorsStayErrors(t *testing.T) {
 		&clone.ErrorValue{Name: "TypeError", Message: "m", Cause: io.EOF},
 	}
 	out := of(t, in)
-	if out[0] != io.EOF {
+	if out[0] != io.EOF { //nolint:errorlint // the same, not one that wraps it
 		t.Errorf("io.EOF became %v", out[0])
 	}
 	var code *codeError

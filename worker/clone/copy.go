@@ -126,7 +126,7 @@ func (c *copying) object(from map[string]any) (map[string]any, error) {
 	v := reflect.ValueOf(from)
 	key := reference{at: v.UnsafePointer(), of: v.Type()}
 	if to, ok := c.known.get(key); ok {
-		m, _ := to.Interface().(map[string]any)
+		m, _ := reflect.TypeAssert[map[string]any](to)
 		return m, nil
 	}
 	if err := c.enter(); err != nil {
@@ -152,7 +152,7 @@ func (c *copying) array(from []any) ([]any, error) {
 	v := reflect.ValueOf(from)
 	key := reference{at: v.UnsafePointer(), len: len(from), of: v.Type()}
 	if to, ok := c.known.get(key); ok && cap(from) > 0 {
-		s, _ := to.Interface().([]any)
+		s, _ := reflect.TypeAssert[[]any](to)
 		return s, nil
 	}
 	if err := c.enter(); err != nil {

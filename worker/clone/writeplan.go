@@ -16,7 +16,6 @@ import (
 // writePlan is how values of one type are written.
 type writePlan struct {
 	write func(w *writer, v reflect.Value) error
-	empty func(v reflect.Value) bool // what omitempty leaves out
 }
 
 // writePlans are the plans of the types seen so far, by reflect.Type; see plans.
@@ -64,7 +63,7 @@ func (b *writePlanning) fill(t reflect.Type) func(w *writer, v reflect.Value) er
 	switch {
 	case t == timeType:
 		return func(w *writer, v reflect.Value) error {
-			t, _ := v.Interface().(time.Time)
+			t, _ := reflect.TypeAssert[time.Time](v)
 			return w.date(t)
 		}
 	case t == undefinedType:
@@ -74,7 +73,7 @@ func (b *writePlanning) fill(t reflect.Type) func(w *writer, v reflect.Value) er
 		}
 	case t == bigIntType:
 		return func(w *writer, v reflect.Value) error {
-			n, _ := addressable(v).Interface().(*big.Int)
+			n, _ := reflect.TypeAssert[*big.Int](addressable(v))
 			w.tag(tagBigInt)
 			w.bigInt(n)
 			return nil
@@ -95,7 +94,7 @@ func (b *writePlanning) fill(t reflect.Type) func(w *writer, v reflect.Value) er
 		}
 	case t.Kind() == reflect.Struct && t.Implements(textType):
 		return func(w *writer, v reflect.Value) error {
-			m, _ := v.Interface().(encoding.TextMarshaler)
+			m, _ := reflect.TypeAssert[encoding.TextMarshaler](v)
 			text, err := m.MarshalText()
 			if err != nil {
 				return &Error{Reason: err.Error()}
