@@ -184,7 +184,7 @@ func (i *isolate) fail(err error) {
 // there is no memory for an error either the engine throws null, which no program
 // does.
 func (i *isolate) explain() {
-	if i.failure.Message == "out of memory" || i.failure.Message == "Uncaught null" {
+	if strings.HasPrefix(i.failure.Message, "out of memory") || i.failure.Message == "Uncaught null" {
 		*i.failure = Error{
 			Name: "Error", Code: "ERR_WORKER_OUT_OF_MEMORY", Stack: i.failure.Stack,
 			Message: fmt.Sprintf("Worker terminated due to reaching memory limit: JS heap out of memory (%d bytes)", i.memory),

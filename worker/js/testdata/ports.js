@@ -23,10 +23,10 @@ if (isMainThread) {
   const done = () => { if (++got === 3) port1.close(); };
   port1.on('message', (m) => { lines.port1.push(m instanceof MessagePort ? 'a port' : m); if (m instanceof MessagePort) { m.once('message', (x) => { lines.port1.push(x); m.close(); done(); }); m.postMessage('hello'); } else done(); });
   port1.on('close', () => { lines.port1.push('closed'); w.postMessage('end'); });
-  w.on('message', (m) => { lines.worker.push(m); done(); });
+  w.on('message', (m) => { lines.worker.push(m); if (lines.worker.length > 1) done(); });
   w.on('exit', (code) => console.log('exit', code, said, lines));
 } else {
-  console.log(workerData.n, workerData.port instanceof MessagePort, threadId > 0, getEnvironmentData('color').name);
+  parentPort.postMessage([workerData.n, workerData.port instanceof MessagePort, threadId > 0, getEnvironmentData('color').name]);
   parentPort.on('message', (m) => {
     if (m === 'end') { parentPort.close(); return; }
     parentPort.postMessage([...new Uint8Array(m.buffer)]);
