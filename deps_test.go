@@ -85,7 +85,11 @@ var imports = map[string][]string{
 	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
 
-	"examples/go": nil,
+	"worker":       {"worker/clone"},
+	"worker/clone": nil,
+
+	"examples/go":         nil,
+	"examples/sdk-worker": {"worker"},
 }
 
 // outside says which packages may import which module that is not ours, so that

@@ -59,21 +59,19 @@ func (c *converting) set(to reflect.Value, v any) error {
 		return tooDeep()
 	}
 	defer func() { c.depth-- }()
-	switch b := v.(type) {
-	case nil, Undefined:
-		if to.Type() != undefinedType {
-			to.SetZero()
-			return nil
-		}
-	case *Boxed:
-		if b != nil && !reflect.TypeOf(b).AssignableTo(to.Type()) {
-			return c.set(to, b.Value)
-		}
-	}
 	from := reflect.ValueOf(v)
 	if from.IsValid() && from.Type().AssignableTo(to.Type()) {
 		to.Set(from)
 		return nil
+	}
+	switch b := v.(type) {
+	case nil, Undefined:
+		to.SetZero()
+		return nil
+	case *Boxed:
+		if b != nil {
+			return c.set(to, b.Value)
+		}
 	}
 	switch to.Type() {
 	case timeType:

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"paceline/worker/clone"
+
+	"pgregory.net/rapid"
 )
 
 // as is what v is as a T, or the error.
@@ -106,5 +108,112 @@ func TestAsKeepsTheForm(t *testing.T) {
 	endless["Next"] = []any{endless}
 	if d, err := clone.As[deep](endless); err != nil && !strings.Contains(err.Error(), "deeper") {
 		t.Errorf("got %v, %v", d, err)
+	}
+}
+
+// Reading directly gives what reading by way of values does.
+func TestUnmarshalAsProperties(t *testing.T) {
+	type leaf struct {
+		I   int32
+		U   uint16 `json:",omitempty"`
+		F   float32
+		S   string `json:"s"`
+		T   time.Time
+		B   bool
+		Any any
+	}
+	type whole struct {
+		leaf
+		Next   *whole
+		Leaves []leaf
+		Ptrs   []*leaf
+		Map    map[string]leaf
+		Texts  map[string]string
+		Bytes  []byte
+		Floats []float64
+		Ints   []int
+		Big    *big.Int
+		P      *int
+		Any    any
+	}
+	var draw func(t *rapid.T, depth int) *whole
+	leaves := rapid.Custom(func(t *rapid.T) leaf {
+		return leaf{
+			I: rapid.Int32().Draw(t, "i"), U: rapid.Uint16().Draw(t, "u"), F: rapid.Float32().Draw(t, "f"), S: rapid.String().Draw(t, "s"),
+			T: time.UnixMilli(rapid.Int64Range(-1e14, 1e14).Draw(t, "t")).UTC(), B: rapid.Bool().Draw(t, "b"),
+			Any: rapid.SampledFrom([]any{nil, "x", 1.5, true, clone.Undefined{}}).Draw(t, "any"),
+		}
+	})
+	draw = func(t *rapid.T, depth int) *whole {
+		w := &whole{leaf: leaves.Draw(t, "leaf"), Leaves: rapid.SliceOfN(leaves, 0, 3).Draw(t, "leaves")}
+		if rapid.Bool().Draw(t, "more") {
+			shared := leaves.Draw(t, "shared")
+			w.Ptrs = []*leaf{&shared, nil, &shared}
+			w.Map = rapid.MapOfN(rapid.String(), leaves, 0, 3).Draw(t, "map")
+			w.Texts = rapid.MapOfN(rapid.String(), rapid.String(), 0, 3).Draw(t, "texts")
+			w.Bytes = rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")
+			w.Floats = []float64{1, 2.5}
+			w.Ints = rapid.SliceOf(rapid.IntRange(-1<<53+1, 1<<53-1)).Draw(t, "ints")
+			w.Big = big.NewInt(rapid.Int64().Draw(t, "big"))
+			n := 5
+			w.P = &n
+		}
+		switch rapid.IntRange(0, 4).Draw(t, "next") {
+		case 0:
+			w.Next = w
+		case 1:
+			w.Any = w.Texts
+		case 2:
+			w.Any = []any{w.Floats, w.Bytes}
+		case 3:
+			if depth > 0 {
+				w.Next = draw(t, depth-1)
+			}
+		}
+		return w
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		in := draw(t, 3)
+		data, err := clone.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := clone.UnmarshalAs[*whole](data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := clone.Unmarshal(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := clone.As[*whole](v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("directly  %+v\nby values %+v", got, want)
+		}
+		if len(got.Ptrs) > 0 && got.Ptrs[0] != got.Ptrs[2] {
+			t.Fatal("what was shared is not")
+		}
+		if got.Any == nil && in.Any == nil && got.Next != got && !reflect.DeepEqual(got.Leaves, in.Leaves) && len(in.Leaves) > 0 {
+			t.Fatalf("got %+v, want %+v", got.Leaves, in.Leaves)
+		}
+		// Data that is cut off is an error in both ways.
+		cut := data[:rapid.IntRange(0, len(data)-1).Draw(t, "cut")]
+		if v, err := clone.UnmarshalAs[*whole](cut); err == nil {
+			t.Fatalf("%x became %+v", cut, v)
+		}
+	})
+}
+
+func TestUnmarshalAsSaysWhatIsWrong(t *testing.T) {
+	data, err := clone.Marshal(map[string]any{"x": 1, "kids": []any{map[string]any{"x": 300}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "value.kids[0].x: the number 300 does not fit a int8"
+	if p, err := clone.UnmarshalAs[point](data); err == nil || err.Error() != want {
+		t.Errorf("got %+v, %v, want %s", p, err, want)
 	}
 }

@@ -302,15 +302,15 @@ func (r *reader) natural(id int, v *View) (any, error) {
 		case Uint16Array:
 			to = numbers(b, 2, binary.LittleEndian.Uint16)
 		case Int32Array:
-			to = numbers(b, 4, func(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) })
+			to = numbers(b, 4, int32Of)
 		case Uint32Array:
 			to = numbers(b, 4, binary.LittleEndian.Uint32)
 		case Float32Array:
-			to = numbers(b, 4, func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) })
+			to = numbers(b, 4, float32Of)
 		case Float64Array:
-			to = numbers(b, 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) })
+			to = numbers(b, 8, float64Of)
 		case BigInt64Array:
-			to = numbers(b, 8, func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) })
+			to = numbers(b, 8, int64Of)
 		case BigUint64Array:
 			to = numbers(b, 8, binary.LittleEndian.Uint64)
 		}
@@ -319,9 +319,17 @@ func (r *reader) natural(id int, v *View) (any, error) {
 	return to, nil
 }
 
+func int32Of(b []byte) int32 { return int32(binary.LittleEndian.Uint32(b)) }
+
+func int64Of(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }
+
+func float32Of(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
+
+func float64Of(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
+
 // numbers are the elements of a typed array.
 func numbers[T any](b []byte, size int, one func([]byte) T) []T {
-	to := make([]T, len(b)/size)
+	to := make([]T, len(b)/size, max(len(b)/size, 1))
 	for i := range to {
 		to[i] = one(b[i*size:])
 	}

@@ -24,6 +24,8 @@ type reader struct {
 	// viewed is how many bytes of buffers have been copied for views.
 	viewed int
 
+	converting converting // of values, on the way to a type
+
 	forms map[int]form // of arrays by number, from an earlier pass
 	again bool         // a pass with forms is needed
 }
@@ -31,6 +33,7 @@ type reader struct {
 // object is a numbered object.
 type object struct {
 	value    any
+	direct   bool // it was read as what it is to be; value is nil if that is no pointer or map
 	open     bool // an array that has not ended
 	referred bool // something has referred to it while it was open
 }
@@ -230,6 +233,9 @@ func (r *reader) object(t byte) (any, error) {
 		n, err := r.varint()
 		if err != nil {
 			return nil, err
+		}
+		if int64(n) < int64(len(r.objects)) && r.objects[n].direct {
+			return nil, errIndirect
 		}
 		if int64(n) >= int64(len(r.objects)) || r.objects[n].value == nil {
 			return nil, malformed(at, "reference to object %d, which has not been read", n)

@@ -13,28 +13,34 @@ type reference struct {
 	of  reflect.Type
 }
 
-// references knows what has become of each. Most values have few, for which a
-// list is faster than a map.
+// references knows what has become of each.
 type references[T any] struct {
-	few  []seen[T]
-	many map[reference]T
+	list []seen[T]
+	// The last in the list of each address, once there are so many that looking
+	// through it takes longer. Several may have one, as a struct and its first field.
+	last map[unsafe.Pointer]int32
 }
 
 type seen[T any] struct {
 	reference
-	as T
+	before int32 // the one before of the address; -1 if none
+	as     T
 }
 
 const fewReferences = 12
 
 func (r *references[T]) get(key reference) (T, bool) {
-	if r.many != nil {
-		as, ok := r.many[key]
-		return as, ok
-	}
-	for i := range r.few {
-		if s := &r.few[i]; s.at == key.at && s.len == key.len && s.of == key.of {
-			return s.as, true
+	if r.last == nil {
+		for i := range r.list {
+			if s := &r.list[i]; s.reference == key {
+				return s.as, true
+			}
+		}
+	} else if i, ok := r.last[key.at]; ok {
+		for ; i >= 0; i = r.list[i].before {
+			if s := &r.list[i]; s.reference == key {
+				return s.as, true
+			}
 		}
 	}
 	var none T
@@ -42,15 +48,25 @@ func (r *references[T]) get(key reference) (T, bool) {
 }
 
 func (r *references[T]) put(key reference, as T) {
-	if r.many != nil {
-		r.many[key] = as
-		return
+	if r.list == nil {
+		r.list = make([]seen[T], 0, fewReferences)
 	}
-	r.few = append(r.few, seen[T]{key, as})
-	if len(r.few) > fewReferences {
-		r.many = make(map[reference]T, 4*fewReferences)
-		for _, s := range r.few {
-			r.many[s.reference] = s.as
+	r.list = append(r.list, seen[T]{reference: key, before: -1, as: as})
+	switch n := len(r.list); {
+	case r.last != nil:
+		r.note(n - 1)
+	case n > fewReferences:
+		r.last = make(map[unsafe.Pointer]int32, 8*fewReferences)
+		for i := range r.list {
+			r.note(i)
 		}
 	}
+}
+
+func (r *references[T]) note(i int) {
+	s := &r.list[i]
+	if before, ok := r.last[s.at]; ok {
+		s.before = before
+	}
+	r.last[s.at] = int32(i)
 }

@@ -4,11 +4,11 @@ import (
 	"encoding"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"math/big"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -51,11 +51,12 @@ func (b *writePlanning) plan(t reflect.Type) *writePlan {
 }
 
 var (
-	timeType      = reflect.TypeFor[time.Time]()
-	undefinedType = reflect.TypeFor[Undefined]()
-	textType      = reflect.TypeFor[encoding.TextMarshaler]()
-	errorType     = reflect.TypeFor[error]()
-	writtenType   = reflect.TypeFor[written]()
+	timeType       = reflect.TypeFor[time.Time]()
+	undefinedType  = reflect.TypeFor[Undefined]()
+	textReaderType = reflect.TypeFor[encoding.TextUnmarshaler]()
+	textType       = reflect.TypeFor[encoding.TextMarshaler]()
+	errorType      = reflect.TypeFor[error]()
+	writtenType    = reflect.TypeFor[written]()
 )
 
 func (b *writePlanning) fill(t reflect.Type) func(w *writer, v reflect.Value) error {
@@ -300,6 +301,38 @@ func (w *writer) list(elem *writePlan, v reflect.Value) error {
 	return w.length(n)
 }
 
+type keyed struct {
+	key   string
+	value reflect.Value
+}
+
+// strings writes the properties of an object that are all strings.
+func (w *writer) strings(m map[string]string) error {
+	keys := sortedKeys(w, m)
+	for _, k := range keys {
+		if err := w.key(k); err != nil {
+			return below(keyStep(k), err)
+		}
+		if err := w.string(m[k]); err != nil {
+			return below(keyStep(k), err)
+		}
+	}
+	w.keys = w.keys[:len(w.keys)-len(keys)]
+	w.tag(tagObjectEnd)
+	return w.length(len(m))
+}
+
+// sortedKeys are the keys of a map, on the writer's stack of them.
+func sortedKeys[T any](w *writer, m map[string]T) []string {
+	from := len(w.keys)
+	for k := range m {
+		w.keys = append(w.keys, k)
+	}
+	keys := w.keys[from:]
+	slices.Sort(keys)
+	return keys
+}
+
 func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value) error {
 	key, elem := b.plan(t.Key()), b.plan(t.Elem())
 	if t.Key().Kind() != reflect.String {
@@ -325,16 +358,20 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 			return nil
 		}
 		w.tag(tagObject)
-		values := make(map[string]reflect.Value, v.Len())
-		for it := v.MapRange(); it.Next(); {
-			values[it.Key().String()] = it.Value()
+		if m, ok := reflect.TypeAssert[map[string]string](v); ok {
+			return w.strings(m)
 		}
-		for _, k := range slices.Sorted(maps.Keys(values)) {
-			if err := w.key(k); err != nil {
-				return below(keyStep(k), err)
+		values := make([]keyed, 0, v.Len())
+		for it := v.MapRange(); it.Next(); {
+			values = append(values, keyed{it.Key().String(), it.Value()})
+		}
+		slices.SortFunc(values, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+		for _, e := range values {
+			if err := w.key(e.key); err != nil {
+				return below(keyStep(e.key), err)
 			}
-			if err := elem.write(w, values[k]); err != nil {
-				return below(keyStep(k), err)
+			if err := elem.write(w, e.value); err != nil {
+				return below(keyStep(e.key), err)
 			}
 		}
 		w.tag(tagObjectEnd)

@@ -17,7 +17,8 @@ type writer struct {
 	out   []byte
 	start int // of the data in out, from which even places count
 	depth int
-	next  uint32 // number of the next object
+	next  uint32   // number of the next object
+	keys  []string // of the maps that are being written, those of each sorted
 	known references[uint32]
 }
 
@@ -215,13 +216,7 @@ func (w *writer) any(v any) error {
 		if w.object(reference{at: r.UnsafePointer(), of: r.Type()}) {
 			return nil
 		}
-		return w.properties(len(v), func(yield func(string, any) bool) {
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				if !yield(k, v[k]) {
-					return
-				}
-			}
-		})
+		return w.mapping(v)
 	case []any:
 		if cap(v) == 0 {
 			w.fresh()
@@ -255,6 +250,22 @@ func (w *writer) array(list []any) error {
 	w.tag(tagDenseEnd)
 	w.varint(0)
 	return w.length(len(list))
+}
+
+func (w *writer) mapping(m map[string]any) error {
+	w.tag(tagObject)
+	keys := sortedKeys(w, m)
+	for _, k := range keys {
+		if err := w.key(k); err != nil {
+			return below(keyStep(k), err)
+		}
+		if err := w.any(m[k]); err != nil {
+			return below(keyStep(k), err)
+		}
+	}
+	w.keys = w.keys[:len(w.keys)-len(keys)]
+	w.tag(tagObjectEnd)
+	return w.length(len(m))
 }
 
 func (w *writer) properties(n int, all func(yield func(string, any) bool)) error {
