@@ -87,9 +87,16 @@ var imports = map[string][]string{
 
 	"worker":       {"worker/clone"},
 	"worker/clone": nil,
+	// What worker needs of other modules is in packages of its own.
+	"worker/engine":     {"worker"},
+	"worker/wasm":       {"worker", "worker/clone", "worker/engine"},
+	"worker/wasm/guest": {"worker/clone"},
+	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker/clone", "worker/engine"},
 
 	"examples/go":         nil,
 	"examples/sdk-worker": {"worker"},
+	"examples/sdk-js":     {"worker/js"},
+	"examples/sdk-wasm":   {"worker/wasm"},
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -102,6 +109,7 @@ var outside = map[string][]string{
 	"github.com/jedib0t/go-pretty":   {"internal/cli"},
 	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},
+	"github.com/tetratelabs/wazero":  {"worker/wasm"},
 	"github.com/spf13/pflag":         {"internal/cli"},
 	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
 	"go.yaml.in/yaml":                {"internal/ecosystem"},
