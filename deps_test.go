@@ -91,7 +91,7 @@ var imports = map[string][]string{
 	"worker/engine":     {"worker"},
 	"worker/wasm":       {"worker", "worker/clone", "worker/engine"},
 	"worker/wasm/guest": {"worker/clone"},
-	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker/clone", "worker/engine"},
+	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker", "worker/clone", "worker/engine"},
 
 	"examples/go":         nil,
 	"examples/sdk-worker": {"worker"},

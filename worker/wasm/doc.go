@@ -18,17 +18,18 @@
 //   - Memory: the linear memory grows to Limits.MemoryBytes and no further.
 //     memory.grow answers -1 then, and the guest does what it does without memory.
 //     Pages that it has not touched cost nothing, and all go back to the system with
-//     the worker. Tables hold 256 Ki elements in all (2 MiB).
+//     the worker. Tables hold 256 Ki elements in all (2 MiB). What the host needs
+//     beside the memory stays below 20 MB for each worker.
 //   - Time: Options.Timeout is of the wall clock, from the start, whether the guest
 //     computes, sleeps or waits for a message. Loops and calls look at it, so that it
 //     ends within a few milliseconds; what it is in the midst of is not cleaned up.
+//     Compile puts what that needs into each function.
 //     Terminate and the end of Options.Context do the same.
 //   - Messages: Options.QueueBytes wait in each direction. A guest that posts to a
 //     full queue waits, and its host's Post fails.
-//   - The call stack is the engine's, outside of the linear memory. A guest that
-//     recurses without end traps with "stack overflow" when its stack has some 80 MB,
-//     and until Go's collector has run, twice that may be taken: a host that must
-//     withstand this needs that much room for each worker.
+//   - The call stack: the engine keeps it outside of the linear memory. A guest
+//     that recurses without end traps with "stack overflow" when its stack has more
+//     than 4 MiB.
 //
 // Two things are the host's to bound: the size of a module, as compiled code has about
 // ten times its size and compiling takes seconds for some megabytes; and how many

@@ -7,33 +7,44 @@ import (
 
 // What the engine leaves open is closed in the module itself, before it is compiled:
 //
-//   - The engine looks whether its time is over at loops alone. A function that
-//     calls itself twice runs for years without one, so that functions get a loop of
-//     no turns at their entry, which is passed at every entryInterval-th call: a
-//     counter in a global of its own says when.
+//   - The engine looks whether its time is over at loops alone, and a function that
+//     calls itself twice runs for years without one. It lets a stack grow to 80 MB,
+//     outside of the linear memory. So each function begins by subtracting what its
+//     frame may need from a counter, a global of its own, and calls the host (see
+//     guard.go) when that is used up.
 //   - A table may grow to 2^32 elements of 8 bytes, outside of the linear memory. So
 //     tables get a maximum.
 //   - Debug information would tell wrong places now, and needs memory: it goes, as
-//     do all custom sections but the names of functions.
+//     do all custom sections but the names of functions, for traces.
+//
+// The host's function is the last of the imported ones, so that all functions of the
+// module's own have another index, by one.
 const (
-	entryInterval = 1000
+	// budgetBytes is how much stack may be used between two looks at it.
+	budgetBytes = 256 << 10
 	// maxTableElements is for all tables together: 2 MiB. A Go program has one for
 	// each function.
 	maxTableElements = 256 << 10
 
-	wasiModule = "wasi_snapshot_preview1"
+	wasiModule  = "wasi_snapshot_preview1"
+	guardModule = "paceline"
+	guardName   = "enter"
 )
 
 // Sections of a module, by the number in the binary format (core specification 2.0,
 // 5.5.2).
 const (
 	sectionCustom    = 0
+	sectionType      = 1
 	sectionImport    = 2
 	sectionTable     = 4
 	sectionMemory    = 5
 	sectionGlobal    = 6
 	sectionExport    = 7
+	sectionStart     = 8
+	sectionElement   = 9
 	sectionCode      = 10
+	sectionData      = 11
 	sectionDataCount = 12
 )
 
@@ -47,16 +58,27 @@ func harden(module []byte) ([]byte, error) {
 		return nil, errors.New("no WebAssembly module: it does not begin with its magic number and version 1")
 	}
 	h := hardener{out: append(make([]byte, 0, len(module)+len(module)/8), magic...)}
+	last := 0
 	for r.err == nil && len(r.data) > 0 {
 		id := r.byte()
 		content := r.take(int(r.u32()))
 		if r.err != nil {
 			break
 		}
+		if id == sectionCustom {
+			h.names(&reader{data: content})
+			continue
+		}
+		if order(id) <= last {
+			return nil, fmt.Errorf("no WebAssembly module: section %d is not in its place", id)
+		}
+		h.insert(last, order(id))
+		last = order(id)
 		if err := h.section(id, content); err != nil {
 			return nil, err
 		}
 	}
+	h.insert(last, order(sectionData)+1)
 	switch {
 	case r.err != nil:
 		return nil, fmt.Errorf("no WebAssembly module: %w", r.err)
@@ -66,53 +88,104 @@ func harden(module []byte) ([]byte, error) {
 	return h.out, nil
 }
 
+// order is the place of a section: the count of data stands before the code.
+func order(id byte) int {
+	if id == sectionDataCount {
+		return 2*sectionElement + 1
+	}
+	return 2 * int(id)
+}
+
 type hardener struct {
-	out     []byte
-	started bool // there is an export _start
-	counter int  // index of the global; -1 before its section
-	counted bool
+	out      []byte
+	started  bool   // there is an export _start
+	types    uint32 // how many there were: the index of the guard's
+	imported uint32 // how many functions there were: the index of the guard
+	counter  uint32 // index of the global
+}
+
+// insert adds the sections that are needed and that the module does not have, where
+// they belong: between the sections at these places.
+func (h *hardener) insert(after, before int) {
+	for _, id := range []byte{sectionType, sectionImport, sectionGlobal} {
+		if after < order(id) && order(id) < before {
+			// Of no entries, so that it cannot fail.
+			_ = h.section(id, []byte{0})
+		}
+	}
+}
+
+// names keeps the names of functions, where there are any that can be read. They are
+// the custom section "name" (appendix A.4.1), which stands behind all others.
+func (h *hardener) names(r *reader) {
+	if string(r.bytes()) != "name" {
+		return
+	}
+	for r.err == nil && len(r.data) > 0 {
+		kind, content := r.byte(), reader{data: r.bytes()}
+		if kind != 1 {
+			continue
+		}
+		n := content.u32()
+		out := appendU32(nil, n)
+		for range n {
+			index, name := content.u32(), content.bytes()
+			if content.err != nil {
+				return
+			}
+			out = appendName(appendU32(out, h.index(index)), string(name))
+		}
+		section := appendU32(append(appendName(nil, "name"), 1), uint32(len(out)))
+		h.add(sectionCustom, append(section, out...))
+		return
+	}
+}
+
+// index is the new index of a function.
+func (h *hardener) index(old uint32) uint32 {
+	if old >= h.imported {
+		return old + 1
+	}
+	return old
 }
 
 func (h *hardener) section(id byte, content []byte) error {
-	// Behind the memories and before everything that follows, as the order demands.
-	if id != sectionCustom && id > sectionMemory && id != sectionGlobal && !h.counted {
-		h.add(sectionGlobal, h.globals(nil))
-	}
 	r := &reader{data: content}
+	out := make([]byte, 0, len(content)+64)
+	var err error
 	switch id {
-	case sectionCustom:
-		if name := string(r.bytes()); r.err != nil || name != "name" {
-			return nil
-		}
+	case sectionType:
+		h.types = r.u32()
+		out = appendU32(out, h.types+1)
+		out = append(out, r.data...)
+		out, r.data = append(out, 0x60, 0, 0), nil // no parameters, no results
 	case sectionImport:
-		if err := imports(r); err != nil {
-			return err
-		}
+		out, err = h.imports(r, out)
 	case sectionTable:
-		tables, err := boundTables(r)
-		if err != nil {
-			return err
-		}
-		content = tables
+		out, err = boundTables(r, out)
 	case sectionGlobal:
-		content = h.globals(content)
+		out = h.globals(r, out)
 	case sectionExport:
-		for range r.u32() {
-			name, kind := string(r.bytes()), r.byte()
-			r.u32()
-			if r.err != nil {
-				return fmt.Errorf("no WebAssembly module: exports: %w", r.err)
-			}
-			h.started = h.started || name == "_start" && kind == 0
-		}
+		out = h.exports(r, out)
+	case sectionStart:
+		// Compilers make it for modules with threads; it would run without its guard.
+		return errors.New("the module has a start function beside _start: build it as a WASI command without threads")
+	case sectionElement:
+		out = h.elements(r, out)
 	case sectionCode:
-		code, err := h.code(r)
-		if err != nil {
-			return err
-		}
-		content = code
+		out = h.code(r, out)
+	default:
+		out, r.data = content, nil
 	}
-	h.add(id, content)
+	switch {
+	case err != nil:
+		return err
+	case r.err != nil:
+		return fmt.Errorf("no WebAssembly module: section %d: %w", id, r.err)
+	case len(r.data) > 0:
+		return fmt.Errorf("no WebAssembly module: section %d is longer than what is in it", id)
+	}
+	h.add(id, out)
 	return nil
 }
 
@@ -122,177 +195,183 @@ func (h *hardener) add(id byte, content []byte) {
 	h.out = append(h.out, content...)
 }
 
-// imports refuses all but functions of WASI. So no global is imported, and the
-// index of one is its place in the section.
-func imports(r *reader) error {
-	for range r.u32() {
+func appendName(out []byte, s string) []byte {
+	return append(appendU32(out, uint32(len(s))), s...)
+}
+
+// imports refuses all but functions of WASI, so that no global is imported, and the
+// index of one is its place in the section. It adds the guard.
+func (h *hardener) imports(r *reader, out []byte) ([]byte, error) {
+	h.imported = r.u32()
+	out = appendU32(out, h.imported+1)
+	all := r.data
+	for range h.imported {
 		module, name, kind := string(r.bytes()), string(r.bytes()), r.byte()
 		if r.err == nil && (module != wasiModule || kind != 0) {
-			return fmt.Errorf("the module imports %q of %q: a worker has the functions of %s alone", name, module, wasiModule)
+			return nil, fmt.Errorf("the module imports %q of %q: a worker has the functions of %s alone", name, module, wasiModule)
 		}
-		r.u32()
-		if r.err != nil {
-			return fmt.Errorf("no WebAssembly module: imports: %w", r.err)
+		if r.u32(); r.err != nil {
+			break
 		}
 	}
-	return nil
+	out = append(out, all[:len(all)-len(r.data)]...)
+	out = appendName(appendName(out, guardModule), guardName)
+	return appendU32(append(out, 0), h.types), nil
 }
 
 // boundTables gives each table a maximum, so that all stay within maxTableElements.
-func boundTables(r *reader) ([]byte, error) {
+func boundTables(r *reader, out []byte) ([]byte, error) {
 	type table struct {
 		kind     byte
 		min, max uint32
 	}
 	var list []table
 	var total uint64
-	for range r.u32() {
+	r.vector(func() {
 		t := table{kind: r.byte()}
 		flag := r.byte()
 		t.min, t.max = r.u32(), maxTableElements
 		if flag == 1 {
 			t.max = r.u32()
 		}
-		if r.err == nil && (flag > 1 || t.kind != 0x70 && t.kind != 0x6f) {
-			r.err = errors.New("a kind of table that is not known")
-		}
-		if r.err != nil {
-			return nil, fmt.Errorf("no WebAssembly module: tables: %w", r.err)
+		if flag > 1 || t.kind != 0x70 && t.kind != 0x6f {
+			r.fail(errors.New("a kind of table that is not known"))
 		}
 		total += uint64(t.min)
 		list = append(list, t)
-	}
-	if total > maxTableElements {
+	})
+	if r.err == nil && total > maxTableElements {
 		return nil, fmt.Errorf("the module's tables have %d elements, and a worker's at most %d", total, maxTableElements)
 	}
-	out := appendU32(nil, uint32(len(list)))
+	out = appendU32(out, uint32(len(list)))
 	for _, t := range list {
 		room := (maxTableElements - uint32(total)) / uint32(len(list))
 		out = append(out, t.kind, 1)
 		out = appendU32(out, t.min)
-		out = appendU32(out, max(t.min, min(t.max, t.min+room)))
+		out = appendU32(out, min(t.max, t.min+room))
 	}
 	return out, nil
 }
 
-// globals is the section with the counter at its end.
-func (h *hardener) globals(content []byte) []byte {
-	r := reader{data: content}
-	n := uint32(0)
-	if content != nil {
-		n = r.u32()
+// globals adds the counter at the end of the section.
+func (h *hardener) globals(r *reader, out []byte) []byte {
+	h.counter = r.u32()
+	out = appendU32(out, h.counter+1)
+	for range h.counter {
+		out = append(out, r.take(2)...) // the type, and whether it can be changed
+		if out = r.renumber(out, h.index, false); r.err != nil {
+			return nil
+		}
 	}
-	h.counter, h.counted = int(n), true
-	out := appendU32(nil, n+1)
-	out = append(out, r.data...)
 	out = append(out, 0x7f, 1, 0x41) // a variable i32, which is first
-	out = appendS32(out, entryInterval)
+	out = appendS32(out, budgetBytes)
 	return append(out, 0x0b)
 }
 
-// code puts the entry before each function's first instruction. Branches count
-// from the inside, so none changes.
-func (h *hardener) code(r *reader) ([]byte, error) {
-	counter := appendU32(nil, uint32(h.counter))
-	var entry []byte
-	entry = append(append(entry, 0x23), counter...)               // global.get
-	entry = append(entry, 0x41, 1, 0x6b)                          // i32.const 1, i32.sub
-	entry = append(append(entry, 0x24), counter...)               // global.set
-	entry = append(append(entry, 0x23), counter...)               // global.get
-	entry = append(entry, 0x45, 0x04, 0x40)                       // i32.eqz, if
-	entry = appendS32(append(entry, 0x41), entryInterval)         // i32.const
-	entry = append(append(entry, 0x24), counter...)               // global.set
-	entry = append(entry, 0x03, 0x40 /* loop */, 0x0b, 0x0b /**/) // its end, and that of if
-
+func (h *hardener) exports(r *reader, out []byte) []byte {
 	n := r.u32()
-	out := appendU32(make([]byte, 0, len(r.data)+int(min(n, 1<<20))*len(entry)), n)
+	out = appendU32(out, n)
 	for range n {
-		body := reader{data: r.bytes()}
-		whole := body.data
-		for range body.u32() { // groups of locals of one type
-			body.u32()
-			body.byte()
-			if body.err != nil {
-				break
+		name, kind, index := string(r.bytes()), r.byte(), r.u32()
+		if r.err != nil {
+			return nil
+		}
+		if kind == 0 {
+			h.started = h.started || name == "_start"
+			index = h.index(index)
+		}
+		out = append(appendName(out, name), kind)
+		out = appendU32(out, index)
+	}
+	return out
+}
+
+// elements are functions in tables.
+func (h *hardener) elements(r *reader, out []byte) []byte {
+	n := r.u32()
+	out = appendU32(out, n)
+	for range n {
+		flag := r.u32()
+		if flag > 7 {
+			r.fail(errors.New("a kind of segment that is not known"))
+		}
+		out = appendU32(out, flag)
+		active, table, expressions := flag&1 == 0, flag&2 != 0, flag&4 != 0
+		if active {
+			if table {
+				out = appendU32(out, r.u32())
+			}
+			out = r.renumber(out, h.index, false) // where in the table
+		}
+		if flag&3 != 0 {
+			out = append(out, r.byte()) // the kind of the elements
+		}
+		count := r.u32()
+		out = appendU32(out, count)
+		for range count {
+			if expressions {
+				out = r.renumber(out, h.index, false)
+			} else {
+				out = appendU32(out, h.index(r.u32()))
+			}
+			if r.err != nil {
+				return nil
 			}
 		}
-		if r.err != nil || body.err != nil {
-			return nil, fmt.Errorf("no WebAssembly module: code: %w", errors.Join(r.err, body.err))
-		}
-		out = appendU32(out, uint32(len(whole)+len(entry)))
-		out = append(out, whole[:len(whole)-len(body.data)]...)
-		out = append(out, entry...)
-		out = append(out, body.data...)
-	}
-	return out, nil
-}
-
-// reader takes the parts of the binary format from the front of data. After an error
-// all it reads is zero.
-type reader struct {
-	data []byte
-	err  error
-}
-
-var errCut = errors.New("it is cut short")
-
-func (r *reader) take(n int) []byte {
-	if r.err != nil || n < 0 || n > len(r.data) {
-		if r.err == nil {
-			r.err = errCut
-		}
-		r.data = nil
-		return nil
-	}
-	b := r.data[:n:n]
-	r.data = r.data[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-// bytes reads a length and as many bytes.
-func (r *reader) bytes() []byte { return r.take(int(r.u32())) }
-
-// u32 reads an unsigned LEB128 number of at most 32 bits.
-func (r *reader) u32() uint32 {
-	var n uint64
-	for shift := 0; shift < 35; shift += 7 {
-		b := r.byte()
-		n |= uint64(b&0x7f) << shift
-		if b < 0x80 {
-			if n > 1<<32-1 {
-				break
-			}
-			return uint32(n)
+		if r.err != nil {
+			return nil
 		}
 	}
-	if r.err == nil {
-		r.err = errors.New("a number of more than 32 bits")
-	}
-	return 0
+	return out
 }
 
-func appendU32(b []byte, n uint32) []byte {
-	for ; n >= 0x80; n >>= 7 {
-		b = append(b, byte(n)|0x80)
-	}
-	return append(b, byte(n))
-}
-
-// appendS32 is for the operand of i32.const, which is signed.
-func appendS32(b []byte, n int32) []byte {
-	for {
-		low := byte(n) & 0x7f
-		n >>= 7
-		if n == 0 && low < 0x40 || n == -1 && low >= 0x40 {
-			return append(b, low)
+// code puts the entry before each function's first instruction. Branches count from
+// the inside, so none changes.
+func (h *hardener) code(r *reader, out []byte) []byte {
+	n := r.u32()
+	out = appendU32(out, n)
+	var body, entry []byte
+	for range n {
+		f := reader{data: r.bytes()}
+		if r.err != nil {
+			return nil
 		}
-		b = append(b, low|0x80)
+		whole := f.data
+		var locals uint64
+		f.vector(func() { // groups of one type
+			locals += uint64(f.u32())
+			f.byte()
+		})
+		body = append(body[:0], whole[:len(whole)-len(f.data)]...)
+		entry = h.entry(entry[:0], frameBytes(locals, len(f.data)))
+		body = f.renumber(append(body, entry...), h.index, true)
+		if f.err != nil {
+			r.fail(f.err)
+			return nil
+		}
+		out = appendU32(out, uint32(len(body)))
+		out = append(out, body...)
 	}
+	return out
+}
+
+// frameBytes is about what a function's frame may need at most: its locals, and for
+// each few bytes of code a value that is kept.
+func frameBytes(locals uint64, code int) int32 {
+	return int32(min(64+8*locals+2*uint64(code), budgetBytes))
+}
+
+// entry is: if (counter -= frame) < 0 { counter = budget; guard() }.
+func (h *hardener) entry(out []byte, frame int32) []byte {
+	global := func(op byte) { out = appendU32(append(out, op), h.counter) }
+	global(0x23) // global.get
+	out = appendS32(append(out, 0x41), frame)
+	out = append(out, 0x6b) // i32.sub
+	global(0x24)            // global.set
+	global(0x23)
+	out = append(out, 0x41, 0, 0x48, 0x04, 0x40) // i32.const 0, i32.lt_s, if
+	out = appendS32(append(out, 0x41), budgetBytes)
+	global(0x24)
+	out = appendU32(append(out, 0x10), h.imported) // call
+	return append(out, 0x0b)
 }

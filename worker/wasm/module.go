@@ -75,6 +75,9 @@ func Compile(ctx context.Context, binary []byte, limits Limits) (m *Module, err 
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
 		return nil, fmt.Errorf("set up WASI: %w", err)
 	}
+	if err := instantiateGuard(ctx, r); err != nil {
+		return nil, fmt.Errorf("set up WebAssembly: %w", err)
+	}
 	compiled, err := r.CompileModule(ctx, hardened)
 	if err != nil {
 		return nil, fmt.Errorf("compile WebAssembly: %w", err)
@@ -103,7 +106,8 @@ type process struct {
 // or if ctx was done before it ended, why.
 func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 	config := wazero.NewModuleConfig().
-		WithName(""). // else there could be one instance alone
+		WithName("").         // else there could be one instance alone
+		WithStartFunctions(). // it is called with its guard
 		WithArgs(p.args...).
 		WithStdin(p.stdin).WithStdout(p.stdout).WithStderr(p.stderr).
 		WithRandSource(rand.Reader).
@@ -124,9 +128,14 @@ func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 	if p.files != nil {
 		config = config.WithFSConfig(wazero.NewFSConfig().WithFSMount(p.files, "/"))
 	}
+	g := &guard{}
+	ctx = context.WithValue(ctx, guardKey{}, g)
 	instance, err := m.runtime.InstantiateModule(
 		experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(allocate)), m.compiled, config)
-	if instance != nil {
+	if err == nil {
+		start := instance.ExportedFunction("_start")
+		g.watch(start)
+		_, err = start.Call(ctx)
 		err = errors.Join(err, instance.Close(context.WithoutCancel(ctx)))
 	}
 	if ctx.Err() != nil {
