@@ -3,14 +3,13 @@ package wasm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"fmt"
 
 	"paceline/worker"
 )
@@ -137,6 +136,15 @@ func TestHostStaysWithinLimit(t *testing.T) {
 		if grown := after - before; grown > most || grown < least {
 			t.Errorf("%s: the host grew by %d bytes; want %d to %d", guest, grown, least, most)
 		}
+	}
+}
+
+func TestTrapHasTheNamesOfFunctions(t *testing.T) {
+	names := "\x04name\x01\x06\x01\x00\x03dig" // function 0
+	binary := append(bottomless(), sectionCustom, byte(len(names)))
+	w := start(t, compile(t, append(binary, names...), Limits{}), Options{})
+	if err := w.Wait(patient(t)); err == nil || !strings.Contains(err.Error(), ".dig()") {
+		t.Errorf("it ends with %v; want a stack of dig", err)
 	}
 }
 
