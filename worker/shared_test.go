@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"paceline/worker"
@@ -214,6 +215,64 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	group.Go(func() { turn(0, 1) })
 	group.Go(func() { turn(1, 0) })
 	group.Wait()
+}
+
+// However waiting, waking and giving up fall together, each wake-up that Notify
+// counts is had by one who waits, and nobody is left.
+func TestWakeUpProperties(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		patient := rapid.IntRange(0, 6).Draw(rt, "who wait")
+		hasty := rapid.IntRange(0, 6).Draw(rt, "who give up")
+		counts := rapid.SliceOfN(rapid.IntRange(0, 3), 0, 6).Draw(rt, "notify")
+		buffer := worker.NewSharedBuffer(8)
+		a := buffer.Int32()
+		results := make(chan worker.WaitResult, patient+hasty)
+		ctx, giveUp := context.WithCancel(enough(t))
+		var group sync.WaitGroup
+		for range patient {
+			group.Go(func() { results <- a.Wait(enough(t), 0, 0) })
+		}
+		for range hasty {
+			group.Go(func() { results <- a.Wait(ctx, 0, 0) })
+		}
+		var woken atomic.Int64
+		var waking sync.WaitGroup
+		for _, n := range counts {
+			waking.Go(func() { woken.Add(int64(a.Notify(0, n))) })
+		}
+		giveUp()
+		waking.Wait()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			group.Wait()
+		}()
+		// Those who come to wait only now are woken as well.
+		for ended := false; !ended; {
+			select {
+			case <-done:
+				ended = true
+			default:
+				woken.Add(int64(a.Notify(0, -1)))
+				pause()
+			}
+		}
+		close(results)
+		var ok, other int64
+		for r := range results {
+			switch r {
+			case worker.WaitOK:
+				ok++
+			case worker.WaitTimedOut:
+				other++
+			default:
+				rt.Fatalf("somebody got %q", r)
+			}
+		}
+		if ok != woken.Load() || ok < int64(patient) || buffer.Waiting(0) != 0 {
+			rt.Fatalf("%d woken, Notify counted %d, %d gave up, %d are left", ok, woken.Load(), other, buffer.Waiting(0))
+		}
+	})
 }
 
 func TestIndexBeyondTheEndPanics(t *testing.T) {

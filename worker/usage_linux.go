@@ -34,7 +34,7 @@ func (t *thread) finish() {
 	user, system := time.Duration(used.Utime.Nano()), time.Duration(used.Stime.Nano())
 	t.final = &Usage{
 		CPU: user + system, User: user, System: system,
-		Voluntary: used.Nvcsw, Involuntary: used.Nivcsw,
+		Voluntary: int64(used.Nvcsw), Involuntary: int64(used.Nivcsw),
 	}
 }
 

@@ -89,6 +89,8 @@ func WithQueue(messages int) Option { return func(o *options) { o.queue = messag
 // WithContext; whoever starts it should Wait for it.
 //
 // Errors: *clone.Error if its data cannot be copied, ErrDetached.
+//
+//nolint:contextcheck,nolintlint // read where New is called: a worker is no part of the call that starts it, unless WithContext says so
 func New(fn Func, opts ...Option) (*Worker, error) {
 	o := options{ctx: context.Background(), grace: DefaultGrace, queue: DefaultQueue}
 	for _, set := range opts {

@@ -328,7 +328,6 @@ func TestContextsAndIdentity(t *testing.T) {
 	})
 	seen := make(chan []any, 2)
 	w := start(t, func(ctx context.Context, self *worker.Self) error {
-		//nolint:contextcheck // it gets the context by WithContext
 		child, err := worker.New(func(ctx context.Context, self *worker.Self) error {
 			seen <- []any{self.ID(), worker.EnvironmentData(ctx, "key")}
 			<-ctx.Done()

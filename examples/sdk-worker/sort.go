@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 
@@ -14,8 +15,7 @@ import (
 
 func main() {
 	if err := run(context.Background(), os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "sort:", err)
-		os.Exit(1)
+		log.Fatalf("sort: %v", err)
 	}
 }
 
@@ -34,8 +34,10 @@ func run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(out, text)
 		if err := w.Wait(ctx); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, text); err != nil {
 			return err
 		}
 	}

@@ -120,8 +120,13 @@ func (e *Engine) eval(name, text string, flags int32) (v libquickjs.TJSValue, er
 	return libquickjs.XJS_Eval(e.tls, e.ctx, strings[1], libquickjs.Tsize_t(len(text)), strings[0], flags), nil
 }
 
-// Compile returns the bytecode of text, for Run in any engine of this process.
+// Compile returns the engine's own code of a script, for Run in any engine of the same
+// version. Lines stay for errors; the text does not, so that its functions show no
+// code, as Node's internal ones do not.
 func (e *Engine) Compile(name, text string) ([]byte, error) {
+	strip := libquickjs.XJS_GetStripInfo(e.tls, e.runtime)
+	libquickjs.XJS_SetStripInfo(e.tls, e.runtime, libquickjs.MJS_STRIP_SOURCE)
+	defer libquickjs.XJS_SetStripInfo(e.tls, e.runtime, strip)
 	v, err := e.eval(name, text, libquickjs.MJS_EVAL_TYPE_GLOBAL|libquickjs.MJS_EVAL_FLAG_COMPILE_ONLY)
 	if err != nil {
 		return nil, err
@@ -143,8 +148,12 @@ func (e *Engine) Compile(name, text string) ([]byte, error) {
 	return append([]byte(nil), unsafe.Slice((*byte)(unsafe.Add(nil, code)), n)...), nil
 }
 
-// Run is Eval of what Compile has returned: of nothing else, as bytecode is not
-// checked.
+// ErrForeign is what Run says of another version's code.
+var ErrForeign = errors.New("the script was compiled for another version of the engine")
+
+// Run is Eval of what Compile has returned: of nothing else, as code is not checked.
+//
+// Errors: ErrForeign.
 func (e *Engine) Run(code []byte) (ok bool, err error) {
 	p := libc.Xmalloc(e.tls, libc.Tsize_t(max(len(code), 1)))
 	if p == 0 {
@@ -153,10 +162,11 @@ func (e *Engine) Run(code []byte) (ok bool, err error) {
 	defer libc.Xfree(e.tls, p)
 	copy(unsafe.Slice((*byte)(unsafe.Add(nil, p)), len(code)), code)
 	v := libquickjs.XJS_ReadObject(e.tls, e.ctx, p, libquickjs.Tsize_t(len(code)), libquickjs.MJS_READ_OBJ_BYTECODE)
-	if libquickjs.XJS_HasException(e.tls, e.ctx) == 0 {
-		v = libquickjs.XJS_EvalFunction(e.tls, e.ctx, v) // takes v
+	if libquickjs.XJS_HasException(e.tls, e.ctx) != 0 {
+		e.dropException()
+		return false, ErrForeign
 	}
-	return e.result(v)
+	return e.result(libquickjs.XJS_EvalFunction(e.tls, e.ctx, v)) // takes v
 }
 
 // result leaves v, or the exception there is in its place, as the bridge's value.

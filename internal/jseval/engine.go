@@ -17,10 +17,13 @@ import (
 	"paceline/internal/nodelib"
 )
 
-// scripts are the internal scripts: boot.js, and one for each builtin module that
-// nodelib does not have.
+// scripts are the internal scripts, boot.js and one for each builtin module that
+// nodelib does not have, and the same in the engine's own code: to compile boot.js
+// takes 4 ms, to read it 0.3. That code is good for one version of the engine. `make
+// scripts` writes it, and a test holds that it is what the present engine makes of the
+// present scripts.
 //
-//go:embed node/*.js
+//go:embed node/*.js node/*.bin
 var scripts embed.FS
 
 // engine evaluates one config, in the child.
@@ -91,11 +94,7 @@ func (e *engine) run() error {
 		return fmt.Errorf("set up the JavaScript engine: %w", err)
 	}
 	e.vm.SetModuleLoader(e.load, e.normalize)
-	boot, err := e.builtin("boot")
-	if err != nil {
-		return err
-	}
-	if ok, err := e.raw.Eval("node:boot", boot); err != nil || !ok {
+	if ok, err := e.internal("boot"); err != nil || !ok {
 		return fmt.Errorf("set up the JavaScript engine: boot.js fails: %w", errors.Join(err, e.slotError()))
 	}
 	kind := map[Kind]string{CommonJS: "commonjs", Module: "module", Expression: "expression"}[e.Kind]
@@ -190,16 +189,34 @@ func (e *engine) source(file string) (string, error) {
 	return text, nil
 }
 
-// builtin is the text of an internal script.
-func (e *engine) builtin(name string) (string, error) {
-	if nodelib.Has(name) {
-		return nodelib.Source(name)
-	}
-	text, err := scripts.ReadFile("node/" + name + ".js")
+// internal runs an internal script; its last value, or an exception, is on the bridge.
+func (e *engine) internal(name string) (ok bool, err error) {
+	text, code, err := internalScript(name)
 	if err != nil {
-		return "", fmt.Errorf("read the internal script %s: %w", name, err)
+		return false, err
 	}
-	return string(text), nil
+	if len(code) > 0 {
+		if ok, err := e.raw.Run(code); !errors.Is(err, jsengine.ErrForeign) {
+			return ok, err
+		}
+	}
+	return e.raw.Eval("node:"+name, text)
+}
+
+// internalScript is a script's text, and its code if there is any.
+func internalScript(name string) (text string, code []byte, err error) {
+	if nodelib.Has(name) {
+		return nodelib.Script(name)
+	}
+	b, err := scripts.ReadFile("node/" + name + ".js")
+	if err != nil {
+		return "", nil, fmt.Errorf("read the internal script %s: %w", name, err)
+	}
+	code, err = scripts.ReadFile("node/" + name + ".bin")
+	if err != nil {
+		return "", nil, fmt.Errorf("read the internal script %s: %w", name, err)
+	}
+	return string(b), code, nil
 }
 
 // What stands before a text, in its first line.
@@ -209,8 +226,7 @@ const (
 	beforeModule     = "__paceline.meta(import.meta,%s);"
 )
 
-// compile leaves a function, an expression's value or an internal script on the
-// bridge; false means that what is there is an exception.
+// compile leaves a function or an expression's value on the bridge; false means that what is there is an exception.
 func (e *engine) compile(file, text, kind string) (bool, error) {
 	switch kind {
 	case "function":

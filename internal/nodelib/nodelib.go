@@ -13,22 +13,38 @@ package nodelib
 import (
 	"embed"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 )
 
-//go:embed *.js
+//go:embed *.js *.bin
 var files embed.FS
 
-// Source returns the text of a module.
-func Source(name string) (string, error) {
-	text, err := files.ReadFile(name + ".js")
-	if err != nil {
-		return "", fmt.Errorf("read the internal module %s: %w", name, err)
+// Script returns the text of a module, and what jsengine.Compile makes of it, which is
+// good for one version of the engine.
+func Script(name string) (text string, code []byte, err error) {
+	b, err := files.ReadFile(name + ".js")
+	if err == nil {
+		code, err = files.ReadFile(name + ".bin")
 	}
-	return string(text), nil
+	if err != nil {
+		return "", nil, fmt.Errorf("read the internal module %s: %w", name, err)
+	}
+	return string(b), code, nil
 }
 
-// Has reports whether Source knows the module.
-func Has(name string) bool {
-	_, err := files.Open(name + ".js")
-	return err == nil
+// Names are the modules that there are.
+func Names() []string {
+	list, err := fs.Glob(files, "*.js")
+	if err != nil {
+		return nil // the pattern is right
+	}
+	for i, name := range list {
+		list[i] = strings.TrimSuffix(name, ".js")
+	}
+	return list
 }
+
+// Has reports whether there is such a module.
+func Has(name string) bool { return slices.Contains(Names(), name) }

@@ -27,7 +27,8 @@ const MaxDepth = 10_000
 //
 // Errors: *Error, which says where in v something cannot be copied.
 func Clone(v any) (any, error) {
-	c := copying{}
+	c := newCopying()
+	defer c.release()
 	to, err := c.any(v)
 	if err != nil {
 		return nil, rooted(err)
@@ -64,7 +65,8 @@ func Transfer(v any, list ...Transferable) (t Transferred, finish func(delivered
 			f(delivered)
 		}
 	}
-	c := copying{}
+	c := newCopying()
+	defer c.release()
 	for i, one := range list {
 		moved, done, err := c.begin(one)
 		if err != nil {

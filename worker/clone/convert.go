@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/big"
 	"reflect"
-	"strconv"
 )
 
 // As makes v a T: what [Unmarshal] has read, or JavaScript has sent, a value of
@@ -199,7 +198,7 @@ func setInteger(to reflect.Value, v any) error {
 		to.SetUint(n.Uint64())
 		return nil
 	}
-	return &Error{Reason: fmt.Sprintf("the number %v does not fit a %v", n, to.Type())}
+	return &Error{Reason: fmt.Sprintf("the number %s does not fit a %v", brief(n), to.Type())}
 }
 
 func setFloat(to reflect.Value, v any) error {
@@ -224,7 +223,7 @@ func setFloat(to reflect.Value, v any) error {
 	}
 	// A float32 rounds fractions, as JavaScript's Float32Array does.
 	if !exact || to.OverflowFloat(f) {
-		return &Error{Reason: fmt.Sprintf("the number %v does not fit a %v", v, to.Type())}
+		return &Error{Reason: fmt.Sprintf("the number %s does not fit a %v", brief(v), to.Type())}
 	}
 	to.SetFloat(f)
 	return nil
@@ -285,7 +284,7 @@ func (c *converting) mapping(to, from reflect.Value, v any) error {
 			return c.entries(v, to.Type(), func(key, value any) error {
 				k, e := reflect.New(to.Type().Key()).Elem(), reflect.New(to.Type().Elem()).Elem()
 				if err := c.key(k, key); err != nil {
-					return below("[key "+fmt.Sprint(key)+"]", err)
+					return below("[key "+brief(key)+"]", err)
 				}
 				if err := c.set(e, value); err != nil {
 					return below(keyStep(key), err)
@@ -306,7 +305,7 @@ func (c *converting) key(to reflect.Value, key any) error {
 	if ok && (to.CanInt() || to.CanUint()) {
 		n, ok := new(big.Int).SetString(s, 10)
 		if !ok {
-			return &Error{Reason: strconv.Quote(s) + " is no number"}
+			return &Error{Reason: brief(s) + " is no number"}
 		}
 		return setInteger(to, n)
 	}

@@ -46,7 +46,10 @@ func rooted(err error) error { return below("value", err) }
 func keyStep(key any) string {
 	s, ok := key.(string)
 	if !ok {
-		return fmt.Sprintf("[%v]", key)
+		return "[" + brief(key) + "]"
+	}
+	if len(s) > maxBrief {
+		s = s[:maxBrief] + "..."
 	}
 	for i, r := range s {
 		letter := r == '_' || r == '$' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
@@ -58,6 +61,32 @@ func keyStep(key any) string {
 		return `[""]`
 	}
 	return "." + s
+}
+
+// maxBrief is how many bytes of a value a message shows.
+const maxBrief = 64
+
+// brief shows a value in a message. Values may come from strangers: what has no
+// bound is told by its type.
+func brief(v any) string {
+	switch n := v.(type) {
+	case *big.Int:
+		if n != nil && n.BitLen() > 8*maxBrief {
+			return fmt.Sprintf("a bigint of %d bits", n.BitLen())
+		}
+	case string:
+		if len(n) > maxBrief {
+			return strconv.Quote(n[:maxBrief]) + "..."
+		}
+		return strconv.Quote(n)
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Struct, reflect.Map, reflect.Slice, reflect.Array, reflect.Interface, reflect.Pointer:
+		if _, isBig := v.(*big.Int); !isBig {
+			return fmt.Sprintf("a %T", v)
+		}
+	}
+	return fmt.Sprint(v)
 }
 
 func indexStep(i int) string { return "[" + strconv.Itoa(i) + "]" }
@@ -251,7 +280,7 @@ func (m *Map) copyFrom(c *copying, from any) error {
 	for k, v := range list.All() {
 		key, err := c.any(k)
 		if err != nil {
-			return below("[key "+keyStep(k)+"]", err)
+			return below("[key "+brief(k)+"]", err)
 		}
 		value, err := c.any(v)
 		if err != nil {

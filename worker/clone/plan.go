@@ -330,7 +330,7 @@ func (b *planning) mapping(p *plan, t reflect.Type) {
 			e.SetIterValue(it)
 			if key.fix != nil {
 				if err := key.fix(c, k); err != nil {
-					return v, below("[key "+fmt.Sprint(it.Key())+"]", err)
+					return v, below("[key "+brief(it.Key().Interface())+"]", err)
 				}
 			}
 			if elem.fix != nil {
@@ -349,7 +349,7 @@ func simple(key reflect.Value) any {
 	if key.Kind() == reflect.String {
 		return key.String()
 	}
-	return key
+	return key.Interface()
 }
 
 func (b *planning) structure(p *plan, t reflect.Type) {

@@ -14,8 +14,11 @@ import (
 // Errors: those of the two.
 func UnmarshalAs[T any](data []byte) (T, error) {
 	var to, none T
-	r := reader{data: data}
-	if err := r.typed(reflect.ValueOf(&to).Elem()); err == nil && !r.again {
+	r := newReader(data, Options{})
+	err := r.typed(reflect.ValueOf(&to).Elem())
+	again := r.again
+	r.release()
+	if err == nil && !again {
 		return to, nil
 	}
 	// Whatever the short way has no answer for has one here, errors too.
@@ -290,7 +293,6 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 		if err := r.enter(); err != nil {
 			return err
 		}
-		defer func() { r.depth-- }()
 		next := 0 // most likely: the fields in their order
 		for n := 0; ; n++ {
 			t, err := r.tag()
@@ -298,6 +300,7 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 				return err
 			}
 			if t == tagObjectEnd {
+				r.depth-- // nothing is read after an error
 				return r.counted(n)
 			}
 			at, found := next, false
@@ -449,12 +452,11 @@ func (b *readPlanning) mapping(t reflect.Type) func(r *reader, to reflect.Value)
 		m := reflect.MakeMap(t)
 		r.direct(m.Interface())
 		to.Set(m)
-		if strings, ok := m.Interface().(map[string]string); ok {
-			n, err := r.strings(strings)
-			if err != nil {
-				return err
-			}
-			return r.counted(n)
+		switch m := m.Interface().(type) {
+		case map[string]string:
+			return basicProperties(r, m, r.string)
+		case map[string]int:
+			return basicProperties(r, m, r.integer)
 		}
 		k, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 		for n := 0; ; n++ {
@@ -475,18 +477,31 @@ func (b *readPlanning) mapping(t reflect.Type) func(r *reader, to reflect.Value)
 	})
 }
 
-// strings reads the properties of an object that are all strings.
-func (r *reader) strings(to map[string]string) (int, error) {
+// basicProperties reads the properties of an object without reflection.
+func basicProperties[T any](r *reader, to map[string]T, value func() (T, error)) error {
 	for n := 0; ; n++ {
 		if r.is(tagObjectEnd) {
-			return n, nil
+			return r.counted(n)
 		}
 		key, err := r.key()
 		if err != nil {
-			return n, err
+			return err
 		}
-		if to[key], err = r.string(); err != nil {
-			return n, err
+		if to[key], err = value(); err != nil {
+			return err
 		}
 	}
+}
+
+// integer takes a number that is an int.
+func (r *reader) integer() (int, error) {
+	t, err := r.tag()
+	if err != nil {
+		return 0, err
+	}
+	f, err := r.float(t)
+	if n := int64(f); err == nil && float64(n) == f && -maxSafe <= n && n <= maxSafe && int64(int(n)) == n {
+		return int(n), nil
+	}
+	return 0, errIndirect
 }

@@ -30,7 +30,7 @@ type seen[T any] struct {
 const fewReferences = 12
 
 func (r *references[T]) get(key reference) (T, bool) {
-	if r.last == nil {
+	if len(r.list) <= fewReferences {
 		for i := range r.list {
 			if s := &r.list[i]; s.reference == key {
 				return s.as, true
@@ -53,10 +53,12 @@ func (r *references[T]) put(key reference, as T) {
 	}
 	r.list = append(r.list, seen[T]{reference: key, before: -1, as: as})
 	switch n := len(r.list); {
-	case r.last != nil:
+	case n > fewReferences+1:
 		r.note(n - 1)
 	case n > fewReferences:
-		r.last = make(map[unsafe.Pointer]int32, 8*fewReferences)
+		if r.last == nil {
+			r.last = make(map[unsafe.Pointer]int32, 8*fewReferences)
+		}
 		for i := range r.list {
 			r.note(i)
 		}

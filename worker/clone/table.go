@@ -102,7 +102,7 @@ func keyOf(v any) any {
 		if v == nil {
 			return nil
 		}
-		return bigKey(v.Text(62))
+		return bigKeyOf(v)
 	}
 	r := reflect.ValueOf(v)
 	switch r.Kind() {
@@ -110,12 +110,12 @@ func keyOf(v any) any {
 		if n := r.Int(); -maxSafe <= n && n <= maxSafe {
 			return float64(n)
 		}
-		return bigKey(big.NewInt(r.Int()).Text(62))
+		return bigKeyOf(big.NewInt(r.Int()))
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
 		if n := r.Uint(); n <= maxSafe {
 			return float64(n)
 		}
-		return bigKey(new(big.Int).SetUint64(r.Uint()).Text(62))
+		return bigKeyOf(new(big.Int).SetUint64(r.Uint()))
 	case reflect.Float32, reflect.Float64:
 		return keyOf(r.Float())
 	case reflect.String:
@@ -133,6 +133,15 @@ func keyOf(v any) any {
 		return v
 	}
 	return uniqueKey{new(byte)}
+}
+
+// bigKeyOf is the number's sign and bytes: its digits would take long to make.
+func bigKeyOf(n *big.Int) bigKey {
+	sign := "+"
+	if n.Sign() < 0 {
+		sign = "-"
+	}
+	return bigKey(sign + string(n.Bytes()))
 }
 
 // maxSafe is Number.MAX_SAFE_INTEGER: up to it a float64 is every integer.

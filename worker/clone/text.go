@@ -21,7 +21,15 @@ func fromLatin1(b []byte) string {
 }
 
 func isASCII[S string | []byte](s S) bool {
-	for i := range len(s) {
+	i := 0
+	for ; i+8 <= len(s); i += 8 { // the compiler makes one load of it
+		b := s[i : i+8]
+		if (uint64(b[0])|uint64(b[1])<<8|uint64(b[2])<<16|uint64(b[3])<<24|
+			uint64(b[4])<<32|uint64(b[5])<<40|uint64(b[6])<<48|uint64(b[7])<<56)&0x8080808080808080 != 0 {
+			return false
+		}
+	}
+	for ; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {
 			return false
 		}

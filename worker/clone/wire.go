@@ -115,7 +115,8 @@ func Marshal(v any) ([]byte, error) { return Append(nil, v) }
 
 // Append is [Marshal] to the end of a slice that may hold something else already.
 func Append(to []byte, v any) ([]byte, error) {
-	w := writer{out: to, start: len(to)}
+	w := newWriter(to)
+	defer w.release()
 	w.out = append(w.out, tagVersion, version)
 	if err := w.any(v); err != nil {
 		return to, rooted(err)
@@ -132,12 +133,16 @@ func Unmarshal(data []byte) (any, error) { return Options{}.Unmarshal(data) }
 
 // Unmarshal is [Unmarshal] with options.
 func (o Options) Unmarshal(data []byte) (any, error) {
-	r := reader{options: o, data: data}
+	r := newReader(data, o)
 	v, err := r.all()
-	if err == nil && r.again {
+	forms, again := r.forms, r.again
+	r.release()
+	if err == nil && again {
 		// What an array had become was known only after something had referred to it.
-		r = reader{options: o, data: data, forms: r.forms}
+		r = newReader(data, o)
+		r.forms = forms
 		v, err = r.all()
+		r.release()
 	}
 	if err != nil {
 		return nil, err

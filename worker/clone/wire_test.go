@@ -278,6 +278,19 @@ func FuzzUnmarshal(f *testing.F) {
 	} {
 		f.Add(unhex(f, "ff0f"+seed))
 	}
+	one := 1
+	full := &target{
+		B: []target{{I: 1}}, C: map[string]*target{"c": {J: 2}}, D: map[string]string{"d": "€"}, E: map[string]int{"e": 1},
+		F: []string{"f"}, G: []byte("g"), H: []float32{1}, K: 1.5, L: "l", M: true, N: time.UnixMilli(5).UTC(), O: []any{1.0}, P: &one, Q: []int64{1},
+	}
+	full.A, full.C["self"] = full, full
+	for _, v := range []any{full, []*target{full, {}, full}} {
+		data, err := clone.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, o := range []clone.Options{{}, {Exact: true}, {Host: clone.HostNodeIPC}} {
 			before := allocated()
@@ -300,6 +313,10 @@ func FuzzUnmarshal(f *testing.F) {
 			if err != nil || !bytes.Equal(once, twice) {
 				t.Fatalf("%v\nonce  %x\ntwice %x", err, once, twice)
 			}
+			if o == (clone.Options{}) {
+				checkDirect[target](t, data, v)
+				checkDirect[[]*target](t, data, v)
+			}
 			copied, err := clone.Clone(v)
 			if err != nil {
 				t.Fatal(err)
@@ -309,6 +326,49 @@ func FuzzUnmarshal(f *testing.F) {
 			}
 		}
 	})
+}
+
+// target has a field of each kind that is read directly.
+type target struct {
+	A *target
+	B []target
+	C map[string]*target
+	D map[string]string
+	E map[string]int
+	F []string
+	G []byte
+	H []float32
+	I int16
+	J uint8
+	K float32
+	L string
+	M bool
+	N time.Time
+	O any
+	P *int
+	Q []int64
+}
+
+// checkDirect checks that data is the same T whether it is read directly or by way
+// of the value v.
+func checkDirect[T any](t *testing.T, data []byte, v any) {
+	t.Helper()
+	got, err := clone.UnmarshalAs[T](data)
+	want, wrong := clone.As[T](v)
+	if (err == nil) != (wrong == nil) {
+		t.Fatalf("%T directly: %v, by values: %v", got, err, wrong)
+	}
+	if err != nil {
+		return
+	}
+	a, err := clone.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := clone.Marshal(want)
+	if err != nil || !bytes.Equal(a, b) {
+		t.Fatalf("%T, %v\ndirectly  %x\nby values %x", got, err, a, b)
+	}
 }
 
 // What encoding/json makes of a value and what Node makes of it are the same, but

@@ -170,8 +170,9 @@ func deeper(write func(w *writer, v reflect.Value) error) func(w *writer, v refl
 		if err := w.enter(); err != nil {
 			return err
 		}
-		defer func() { w.depth-- }()
-		return write(w, v)
+		err := write(w, v)
+		w.depth--
+		return err
 	}
 }
 
@@ -306,18 +307,19 @@ type keyed struct {
 	value reflect.Value
 }
 
-// strings writes the properties of an object that are all strings.
-func (w *writer) strings(m map[string]string) error {
+// basicMap writes the properties of an object, whose tag is written, without
+// reflection.
+func basicMap[T any](w *writer, m map[string]T, value func(T) error) error {
 	keys := sortedKeys(w, m)
 	for _, k := range keys {
 		if err := w.key(k); err != nil {
 			return below(keyStep(k), err)
 		}
-		if err := w.string(m[k]); err != nil {
+		if err := value(m[k]); err != nil {
 			return below(keyStep(k), err)
 		}
 	}
-	w.keys = w.keys[:len(w.keys)-len(keys)]
+	w.forget(len(keys))
 	w.tag(tagObjectEnd)
 	return w.length(len(m))
 }
@@ -333,6 +335,13 @@ func sortedKeys[T any](w *writer, m map[string]T) []string {
 	return keys
 }
 
+// forget takes the last keys off the stack.
+func (w *writer) forget(n int) {
+	left := len(w.keys) - n
+	clear(w.keys[left:])
+	w.keys = w.keys[:left]
+}
+
 func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value) error {
 	key, elem := b.plan(t.Key()), b.plan(t.Elem())
 	if t.Key().Kind() != reflect.String {
@@ -343,7 +352,7 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 			w.tag(tagMap)
 			for it := v.MapRange(); it.Next(); {
 				if err := key.write(w, it.Key()); err != nil {
-					return below("[key "+fmt.Sprint(it.Key())+"]", err)
+					return below("[key "+brief(it.Key().Interface())+"]", err)
 				}
 				if err := elem.write(w, it.Value()); err != nil {
 					return below(keyStep(simple(it.Key())), err)
@@ -358,8 +367,15 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 			return nil
 		}
 		w.tag(tagObject)
-		if m, ok := reflect.TypeAssert[map[string]string](v); ok {
-			return w.strings(m)
+		switch m := v.Interface().(type) {
+		case map[string]string:
+			return basicMap(w, m, w.string)
+		case map[string]int:
+			return basicMap(w, m, func(n int) error { w.int(int64(n)); return nil })
+		case map[string]float64:
+			return basicMap(w, m, func(f float64) error { w.number(f); return nil })
+		case map[string]bool:
+			return basicMap(w, m, func(b bool) error { w.bool(b); return nil })
 		}
 		values := make([]keyed, 0, v.Len())
 		for it := v.MapRange(); it.Next(); {

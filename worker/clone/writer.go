@@ -34,7 +34,7 @@ func (w *writer) tag(t byte) { w.out = append(w.out, t) }
 func (w *writer) varint(n uint64) { w.out = binary.AppendUvarint(w.out, n) }
 
 func (w *writer) length(n int) error {
-	if n > math.MaxUint32 {
+	if int64(n) > math.MaxUint32 {
 		return &Error{Reason: fmt.Sprintf("a length of %d has no place in the format", n)}
 	}
 	w.varint(uint64(n))
@@ -263,7 +263,7 @@ func (w *writer) mapping(m map[string]any) error {
 			return below(keyStep(k), err)
 		}
 	}
-	w.keys = w.keys[:len(w.keys)-len(keys)]
+	w.forget(len(keys))
 	w.tag(tagObjectEnd)
 	return w.length(len(m))
 }
@@ -389,7 +389,7 @@ func (m *Map) writeTo(w *writer) error {
 	w.tag(tagMap)
 	for k, v := range m.All() {
 		if err := w.any(k); err != nil {
-			return below("[key "+keyStep(k)+"]", err)
+			return below("[key "+brief(k)+"]", err)
 		}
 		if err := w.any(v); err != nil {
 			return below(keyStep(k), err)

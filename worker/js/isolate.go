@@ -224,37 +224,47 @@ func (i *isolate) boot() (err error) {
 	return i.engine.TrackRejections()
 }
 
-// compiled has the bytecode of the internal scripts, by name: to read their texts is
-// most of what an isolate costs.
+// compiled has the code of the internal scripts, by name: to compile their texts is most
+// of what an isolate costs.
 var compiled sync.Map
 
 // internal runs an internal script, whose value is left on the bridge.
 func (i *isolate) internal(name string) (ok bool, err error) {
+	var text string
 	code, found := compiled.Load(name)
 	if !found {
-		text, err := script(name)
-		if err != nil {
+		var known []byte
+		if text, known, err = script(name); err != nil {
 			return false, err
 		}
-		b, err := i.engine.Compile("node:"+name, text)
-		if err != nil {
-			return false, err
+		if known == nil {
+			if known, err = i.engine.Compile("node:"+name, text); err != nil {
+				return false, err
+			}
 		}
-		code, _ = compiled.LoadOrStore(name, b)
+		code, _ = compiled.LoadOrStore(name, known)
 	}
 	b, _ := code.([]byte)
-	return i.engine.Run(b)
+	ok, err = i.engine.Run(b)
+	if errors.Is(err, jsengine.ErrForeign) { // nodelib's, on an architecture with other code
+		if text, _, err = script(name); err != nil {
+			return false, err
+		}
+		return i.engine.Eval("node:"+name, text)
+	}
+	return ok, err
 }
 
-func script(name string) (string, error) {
+// script is an internal script, and its code if it is one of nodelib's.
+func script(name string) (text string, code []byte, err error) {
 	if nodelib.Has(name) {
-		return nodelib.Source(name)
+		return nodelib.Script(name)
 	}
-	text, err := scripts.ReadFile("node/" + name + ".js")
+	b, err := scripts.ReadFile("node/" + name + ".js")
 	if err != nil {
-		return "", fmt.Errorf("read the internal script %s: %w", name, err)
+		return "", nil, fmt.Errorf("read the internal script %s: %w", name, err)
 	}
-	return string(text), nil
+	return string(b), nil, nil
 }
 
 // builtins are the modules that there are as files.
