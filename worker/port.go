@@ -60,8 +60,17 @@ func (p *Port) Post(v any, transfer ...clone.Transferable) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.out.push(m)
+	_, err = p.out.reserve()
+	return p.deliver(m, commit, err)
+}
+
+// deliver adds the message in its reserved place, if err says that it has one.
+func (p *Port) deliver(m message, commit func(bool), err error) error {
+	// What moves is the receiver's before it can be received.
 	commit(err == nil)
+	if err == nil {
+		p.out.fill(m)
+	}
 	return err
 }
 
@@ -75,10 +84,9 @@ func (p *Port) Send(ctx context.Context, v any, transfer ...clone.Transferable) 
 		return err
 	}
 	for {
-		wait, err := p.out.push(m)
+		wait, err := p.out.reserve()
 		if wait == nil {
-			commit(err == nil)
-			return err
+			return p.deliver(m, commit, err)
 		}
 		select {
 		case <-wait:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"paceline/worker"
@@ -188,6 +189,64 @@ func TestTransferredPort(t *testing.T) {
 	post(t, ports[1].(*worker.Port), 1)
 	if got := receive[int](t, other); got != 1 {
 		t.Errorf("got %d", got)
+	}
+}
+
+// Who has received a port has it: the sender's handle is detached before.
+func TestMovedPortIsUsableAtOnce(t *testing.T) {
+	a, b := worker.NewMessageChannel()
+	const rounds = 3000
+	var group sync.WaitGroup
+	group.Go(func() {
+		for range rounds {
+			p, err := worker.Receive[*worker.Port](enough(t), b)
+			if err == nil {
+				err = p.Post("here")
+			}
+			if err != nil {
+				t.Errorf("the receiver's handle: %v", err)
+				b.Close() // for the other not to wait
+				return
+			}
+			p.Close()
+		}
+	})
+	for range rounds {
+		near, far := worker.NewMessageChannel()
+		if err := a.Send(enough(t), far, far); err != nil {
+			t.Fatal(err)
+		}
+		if err := far.Post("gone"); !errors.Is(err, worker.ErrDetached) {
+			t.Errorf("the sender's handle: %v", err)
+		}
+		if got := receive[string](t, near); got != "here" {
+			t.Errorf("got %q", got)
+		}
+	}
+	group.Wait()
+}
+
+// Two ports, each sent through the other's channel at the same time.
+func TestPortsCrossing(t *testing.T) {
+	for range 200 {
+		a, b := worker.NewMessageChannel()
+		c, d := worker.NewMessageChannel()
+		var group sync.WaitGroup
+		var sent atomic.Int32
+		for _, p := range [][2]*worker.Port{{a, d}, {c, b}} {
+			group.Go(func() {
+				switch err := p[0].Post(p[1], p[1]); {
+				case err == nil:
+					sent.Add(1)
+				case !errors.Is(err, worker.ErrDetached):
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if sent.Load() == 0 {
+			t.Fatal("neither has been sent")
+		}
 	}
 }
 

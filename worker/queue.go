@@ -12,6 +12,13 @@ type message struct {
 	ports []*Port
 }
 
+// drop closes the ports of a message that nobody will receive.
+func (m message) drop() {
+	for _, p := range m.ports {
+		p.shut()
+	}
+}
+
 // queue is one direction of a channel.
 type queue struct {
 	limit int
@@ -21,6 +28,7 @@ type queue struct {
 	moving  bool       // a transfer of it has begun
 	items   []message  // oldest first, from head on
 	head    int
+	places  int           // reserved for messages that are about to be added
 	closed  bool          // nothing is added any more
 	changed chan struct{} // closed at the next change; nil if nobody waits
 }
@@ -47,19 +55,34 @@ func (q *queue) wait() <-chan struct{} {
 	return q.changed
 }
 
-// push adds a message, or says why not; if it is full, with a channel that is
-// closed when that may have changed.
-func (q *queue) push(m message) (<-chan struct{}, error) {
+// reserve takes a place for a message, or says why not; if the queue is full, with
+// a channel that is closed when that may have changed.
+func (q *queue) reserve() (<-chan struct{}, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.closed:
 		return nil, ErrClosed
-	case len(q.items)-q.head >= q.limit:
+	case len(q.items)-q.head+q.places >= q.limit:
 		return q.wait(), ErrQueueFull
 	}
-	q.add(m)
+	q.places++
 	return nil, nil
+}
+
+// fill adds a message in a place that reserve has taken. If the queue has been
+// closed since, it is as one that was closed right after.
+func (q *queue) fill(m message) {
+	q.mu.Lock()
+	q.places--
+	closed := q.closed
+	if !closed {
+		q.add(m)
+	}
+	q.mu.Unlock()
+	if closed {
+		m.drop()
+	}
 }
 
 func (q *queue) add(m message) {
@@ -152,8 +175,6 @@ func (q *queue) close(drop bool) {
 	q.wake()
 	q.mu.Unlock()
 	for _, m := range dropped {
-		for _, p := range m.ports {
-			p.shut()
-		}
+		m.drop()
 	}
 }

@@ -32,6 +32,7 @@ type Worker struct {
 	port  *Port // the parent's end
 	self  *Self
 	end   context.CancelCauseFunc
+	cause func() error // why its context has ended; nil if it has not
 	done  chan struct{}
 
 	mu      sync.Mutex // guards what follows
@@ -121,6 +122,7 @@ func New(fn Func, opts ...Option) (*Worker, error) {
 	w.self = &Self{w: w, port: own, data: data.Value, locked: o.locked, environment: environment}
 	ctx := context.WithValue(o.ctx, selfKey{}, w.self)
 	ctx, w.end = context.WithCancelCause(ctx)
+	w.cause = func() error { return context.Cause(ctx) }
 	process.add(w)
 	w.self.group.Add(1)
 	go w.run(ctx, fn)
@@ -165,10 +167,12 @@ func (w *Worker) finish() {
 
 // fail is the end of one of the worker's goroutines by an error, which ends the
 // others.
-func (w *Worker) fail(ctx context.Context, err error) {
-	ended := ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+func (w *Worker) fail(err error) {
+	cause := w.cause()
+	_, panicked := err.(*PanicError) //nolint:errorlint // made by call, never wrapped
+	ended := cause != nil && !panicked && (errors.Is(err, cause) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 	if ended {
-		err = context.Cause(ctx)
+		err = cause
 	}
 	w.mu.Lock()
 	if w.failed == nil {
@@ -383,11 +387,11 @@ func (s *Self) call(ctx context.Context, fn func(ctx context.Context) error) {
 	defer s.group.Done()
 	defer func() {
 		if v := recover(); v != nil {
-			s.w.fail(ctx, &PanicError{Value: v, Stack: debug.Stack()})
+			s.w.fail(&PanicError{Value: v, Stack: debug.Stack()})
 		}
 	}()
 	if err := fn(ctx); err != nil {
-		s.w.fail(ctx, err)
+		s.w.fail(err)
 	}
 }
 

@@ -222,6 +222,11 @@ func TestErrorAndExitCodes(t *testing.T) {
 			runtime.Goexit()
 			return nil
 		}, 0, nil},
+		"end of a context within": {func(ctx context.Context, self *worker.Self) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return ctx.Err()
+		}, 1, context.Canceled},
 		"error of a goroutine": {func(ctx context.Context, self *worker.Self) error {
 			self.Go(ctx, func(context.Context) error { return broken })
 			return nil
@@ -231,6 +236,9 @@ func TestErrorAndExitCodes(t *testing.T) {
 		code, err := ended(t, w)
 		if code != c.code || c.code != 0 && c.err != nil && !errors.Is(err, c.err) {
 			t.Errorf("%s: code %d, %v, want %d, %v", name, code, err, c.code, c.err)
+		}
+		if got := slices.Contains(events(t, w), worker.EventError); got != (c.err != nil) {
+			t.Errorf("%s: error event: %v", name, got)
 		}
 	}
 }

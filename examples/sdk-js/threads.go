@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"log"
 	"os"
 
 	"paceline/worker/js"
@@ -17,8 +18,7 @@ var script string
 
 func main() {
 	if err := run(context.Background(), os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "threads:", err)
-		os.Exit(1)
+		log.Fatalf("threads: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"time"
 
@@ -23,8 +24,7 @@ var endless = []byte("\x00asm\x01\x00\x00\x00" +
 
 func main() {
 	if err := run(context.Background(), os.Stdout, 500*time.Millisecond); err != nil {
-		fmt.Fprintln(os.Stderr, "deadline:", err)
-		os.Exit(1)
+		log.Fatalf("deadline: %v", err)
 	}
 }
 

@@ -263,11 +263,7 @@ func (i *isolate) spawn(startup message, text string) (any, error) {
 	w.ctx, w.end = context.WithCancel(i.ctx)
 	i.workers[w.thread] = w
 	p.isolates++
-	i.children.Add(1)
-	go func() {
-		defer i.children.Done()
-		w.live(file, &startup)
-	}()
+	i.children.Go(func() { w.live(file, &startup) })
 	return fmt.Sprintf("%d %d", w.thread, port), nil
 }
 

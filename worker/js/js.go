@@ -197,5 +197,8 @@ func run(ctx context.Context, g *engine.Guest, o Options, script string, data []
 // codec is the form of V8.
 type codec struct{}
 
+// Encode is clone.Marshal.
 func (codec) Encode(v any) ([]byte, error) { return clone.Marshal(v) }
+
+// Decode is clone.Unmarshal.
 func (codec) Decode(b []byte) (any, error) { return clone.Unmarshal(b) }

@@ -1,5 +1,7 @@
 package wasm
 
+import "slices"
+
 // handmade is a module written by hand: one function, _start, and what it needs.
 type handmade struct {
 	pages    uint32 // of memory to begin with; none: no memory
@@ -57,7 +59,7 @@ func (h handmade) bytes() []byte {
 		out = append(out, content...)
 	}
 	name := func(s string) []byte { return append(appendU32(nil, uint32(len(s))), s...) }
-	functions := append(h.others[:len(h.others):len(h.others)], h.start)
+	functions := append(slices.Clip(h.others), h.start)
 
 	types := appendU32(nil, uint32(len(functions)+1))
 	types = append(types, 0x60, 1, i32, 0) // of proc_exit

@@ -204,15 +204,17 @@ func appendName(out []byte, s string) []byte {
 func (h *hardener) imports(r *reader, out []byte) ([]byte, error) {
 	h.imported = r.u32()
 	out = appendU32(out, h.imported+1)
-	all := r.data
-	for range h.imported {
+	all, strange := r.data, ""
+	for left := h.imported; left > 0 && r.err == nil; left-- {
 		module, name, kind := string(r.bytes()), string(r.bytes()), r.byte()
-		if r.err == nil && (module != wasiModule || kind != 0) {
-			return nil, fmt.Errorf("the module imports %q of %q: a worker has the functions of %s alone", name, module, wasiModule)
-		}
-		if r.u32(); r.err != nil {
+		r.u32()
+		if module != wasiModule || kind != 0 {
+			strange = fmt.Sprintf("%q of %q", name, module)
 			break
 		}
+	}
+	if r.err == nil && strange != "" {
+		return nil, fmt.Errorf("the module imports %s: a worker has the functions of %s alone", strange, wasiModule)
 	}
 	out = append(out, all[:len(all)-len(r.data)]...)
 	out = appendName(appendName(out, guardModule), guardName)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tetratelabs/wazero"
 )
 
 // patience is how long something may take that must happen: a machine may be busy.
@@ -66,7 +68,11 @@ var echo = sync.OnceValues(func() (*Module, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Compile(context.Background(), binary, Limits{MemoryBytes: echoLimit})
+	config := wazero.NewRuntimeConfig()
+	if race { // in which the compiler needs half a minute
+		config = wazero.NewRuntimeConfigInterpreter()
+	}
+	return compileWith(context.Background(), config, binary, Limits{MemoryBytes: echoLimit})
 })
 
 func startEcho(t testing.TB, o Options) *Worker {

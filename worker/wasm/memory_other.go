@@ -10,6 +10,7 @@ type heap struct{ all []byte }
 
 func allocate(_, limit uint64) experimental.LinearMemory { return &heap{all: make([]byte, limit)} }
 
+// Reallocate returns the first part of it.
 func (h *heap) Reallocate(size uint64) []byte {
 	if size > uint64(len(h.all)) {
 		return nil
@@ -17,4 +18,5 @@ func (h *heap) Reallocate(size uint64) []byte {
 	return h.all[:size:size]
 }
 
+// Free leaves it to the collector.
 func (h *heap) Free() { h.all = nil }

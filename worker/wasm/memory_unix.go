@@ -21,6 +21,7 @@ func allocate(_, limit uint64) experimental.LinearMemory {
 	return &mapped{all: all}
 }
 
+// Reallocate returns the first part of the mapping.
 func (m *mapped) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.all)) {
 		return nil
@@ -28,6 +29,7 @@ func (m *mapped) Reallocate(size uint64) []byte {
 	return m.all[:size:size]
 }
 
+// Free gives the mapping back.
 func (m *mapped) Free() {
 	if m.all != nil {
 		_ = syscall.Munmap(m.all) // fails for a wrong address alone

@@ -45,7 +45,12 @@ type Module struct {
 // of wasi_snapshot_preview1 alone and exports _start, which is what GOOS=wasip1 and
 // the wasm32-wasi targets of other compilers make. It takes seconds for a program of
 // some megabytes, and its code stays in memory until Close. ctx is for the call alone.
-func Compile(ctx context.Context, binary []byte, limits Limits) (m *Module, err error) {
+func Compile(ctx context.Context, binary []byte, limits Limits) (*Module, error) {
+	return compileWith(ctx, wazero.NewRuntimeConfig(), binary, limits)
+}
+
+// compileWith compiles by the engine that config has chosen.
+func compileWith(ctx context.Context, config wazero.RuntimeConfig, binary []byte, limits Limits) (m *Module, err error) {
 	if limits.MemoryBytes == 0 {
 		limits.MemoryBytes = DefaultMemoryBytes
 	}
@@ -62,7 +67,7 @@ func Compile(ctx context.Context, binary []byte, limits Limits) (m *Module, err 
 			m, err = nil, fmt.Errorf("compile WebAssembly: the compiler failed: %v", p)
 		}
 	}()
-	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().
+	r := wazero.NewRuntimeWithConfig(ctx, config.
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(uint32(pages)).
 		WithDebugInfoEnabled(false).

@@ -137,6 +137,7 @@ func (w *Worker) StderrTail() string { return w.stderr.last() }
 
 type codec Encoding
 
+// Encode writes a message in the guest's encoding.
 func (c codec) Encode(v any) ([]byte, error) {
 	if Encoding(c) == V8 {
 		return clone.Marshal(v)
@@ -148,6 +149,7 @@ func (c codec) Encode(v any) ([]byte, error) {
 	return b, nil
 }
 
+// Decode reads a message in either.
 func (c codec) Decode(payload []byte) (v any, err error) {
 	if len(payload) > 0 && payload[0] == 0xff {
 		return clone.Unmarshal(payload)

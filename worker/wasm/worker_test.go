@@ -125,10 +125,10 @@ func TestOutputThatIsNoMessage(t *testing.T) {
 }
 
 func TestQueuesAreBounded(t *testing.T) {
-	const limit = 200 << 10
+	const limit = 20 << 10
 	w := startEcho(t, Options{Args: []string{"echo", "flood"}, QueueBytes: limit})
 	for range 20 { // the guest waits for room, and loses nothing
-		if v, err := w.Receive(patient(t)); err != nil || len(v.(string)) != (64<<10+2)/3*4 {
+		if v, err := w.Receive(patient(t)); err != nil || len(v.(string)) != (2<<10+2)/3*4 {
 			t.Fatalf("%.40v, %v", v, err)
 		}
 	}
@@ -137,14 +137,14 @@ func TestQueuesAreBounded(t *testing.T) {
 	}
 	var err error
 	for i := 0; i < 1000 && err == nil; i++ { // it reads none
-		err = w.Post(strings.Repeat("x", 10<<10))
+		err = w.Post(strings.Repeat("x", 1<<10))
 	}
 	if !errors.Is(err, worker.ErrQueueFull) {
 		t.Errorf("posts without end: %v; want ErrQueueFull", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.Send(ctx, strings.Repeat("x", 10<<10)); !errors.Is(err, context.Canceled) {
+	if err := w.Send(ctx, strings.Repeat("x", 1<<10)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Send to a full queue: %v; want context.Canceled", err)
 	}
 }
@@ -153,10 +153,10 @@ func isSize(err error) bool { _, ok := errors.AsType[*engine.SizeError](err); re
 
 func TestManyWorkersOfOneModule(t *testing.T) {
 	var wg sync.WaitGroup
-	for i := range 8 {
+	for i := range 4 {
 		wg.Go(func() {
 			w := startEcho(t, Options{Args: []string{"echo", "sort"}})
-			for n := range 5 {
+			for n := range 3 {
 				if err := w.Post([]int{i, n, -1}); err != nil {
 					t.Error(err)
 				}

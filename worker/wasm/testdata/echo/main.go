@@ -78,7 +78,7 @@ func run(what string) error {
 		return fmt.Errorf("%d MiB", len(all))
 	case "flood":
 		for {
-			if err := guest.Post(make([]byte, 64<<10)); err != nil {
+			if err := guest.Post(make([]byte, 2<<10)); err != nil {
 				return err
 			}
 		}
