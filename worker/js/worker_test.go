@@ -38,8 +38,14 @@ parentPort.on('close', () => console.log('no more'));
 	large, _ := new(big.Int).SetString("-123456789012345678901234567890", 10)
 	when := time.UnixMilli(1_700_000_000_123)
 	for _, v := range []any{
-		nil, clone.Undefined{}, true, 1.5, "h\u00e9llo \u20ac \U0001f600", large, []byte{0, 255}, []float64{1.5}, []any{1.0, []any{}},
-		map[string]any{"a": map[string]any{"b": nil}}, when,
+		nil,
+		clone.Undefined{},
+		true, 1.5, "h\u00e9llo \u20ac \U0001f600", large,
+		[]byte{0, 255},
+		[]float64{1.5},
+		[]any{1.0, []any{}},
+		map[string]any{"a": map[string]any{"b": nil}},
+		when,
 	} {
 		if err := w.Post(v); err != nil {
 			t.Fatal(err)
