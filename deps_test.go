@@ -33,7 +33,9 @@ var imports = map[string][]string{
 		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
 	},
 
-	"internal/jseval": nil,
+	"internal/jseval":   {"internal/jsengine", "internal/nodelib"},
+	"internal/jsengine": nil,
+	"internal/nodelib":  nil,
 
 	"internal/cli": {
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
@@ -83,10 +85,17 @@ var imports = map[string][]string{
 
 	"worker":       {"worker/clone"},
 	"worker/clone": nil,
+	// What worker needs of other modules is in packages of its own.
+	"worker/engine":     {"worker"},
+	"worker/wasm":       {"worker", "worker/clone", "worker/engine"},
+	"worker/wasm/guest": {"worker/clone"},
+	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker", "worker/clone", "worker/engine"},
 
 	"examples/go":         nil,
 	"examples/sdk-worker": {"worker"},
 	"examples/sdk-pool":   {"worker"},
+	"examples/sdk-js":     {"worker/js"},
+	"examples/sdk-wasm":   {"worker/wasm"},
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -99,14 +108,15 @@ var outside = map[string][]string{
 	"github.com/jedib0t/go-pretty":   {"internal/cli"},
 	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},
+	"github.com/tetratelabs/wazero":  {"worker/wasm"},
 	"github.com/spf13/pflag":         {"internal/cli"},
 	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
 	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
-	"modernc.org/libc":               {"internal/jseval"},
-	"modernc.org/libquickjs":         {"internal/jseval"},
-	"modernc.org/quickjs":            {"internal/jseval"},
+	"modernc.org/libc":               {"internal/jsengine"},
+	"modernc.org/libquickjs":         {"internal/jsengine"},
+	"modernc.org/quickjs":            {"internal/jseval", "internal/jsengine", "worker/js"},
 }
 
 // source is one file of ours that is not a test.
