@@ -56,7 +56,10 @@ func (p *process) listen(network, addr string) (net.Listener, error) {
 	l := &listener{source: g.Source, addr: where, closed: make(chan struct{})}
 	l.init(p, req, g.Key)
 	if g.Handle != nil {
-		l.inner, err = net.FileListener(g.Handle)
+		// Node's primary has only bound what it shares.
+		if err = listenOn(g.Handle); err == nil {
+			l.inner, err = net.FileListener(g.Handle)
+		}
 		err = errors.Join(err, g.Handle.Close())
 		if err != nil {
 			p.forget(l, req)

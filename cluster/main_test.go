@@ -283,7 +283,7 @@ func newPrimary(tb testing.TB, o cluster.Options) *primary {
 }
 
 // patience bounds what has to happen: it may take long where the machine is busy.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 func deadline(tb testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -23,6 +23,11 @@ func (p *Primary) Run(ctx context.Context) error {
 	defer fail(nil)
 	var keepers sync.WaitGroup
 	for slot := range p.o.Workers {
+		// In order, so that the first worker has the first place.
+		if err := p.fill(slot); err != nil {
+			fail(err)
+			break
+		}
 		keepers.Go(func() {
 			if err := p.keep(during, slot); err != nil {
 				fail(err)
@@ -43,18 +48,10 @@ func (p *Primary) Run(ctx context.Context) error {
 func (p *Primary) keep(ctx context.Context, slot int) error {
 	early := 0 // ends within MinUptime in a row
 	for {
-		w := p.inSlot(slot)
-		if w == nil || w.ended() {
-			next, err := p.fork(slot, nil)
-			if err != nil {
-				return err
-			}
-			if !p.takeAfter(w, next) { // a reload was quicker
-				next.leave()
-				continue
-			}
-			w = next
+		if err := p.fill(slot); err != nil {
+			return err
 		}
+		w := p.inSlot(slot)
 		select {
 		case <-w.done:
 		case <-ctx.Done():
@@ -76,6 +73,22 @@ func (p *Primary) keep(ctx context.Context, slot int) error {
 			return nil
 		}
 	}
+}
+
+// fill has a place taken by a worker.
+func (p *Primary) fill(slot int) error {
+	before := p.inSlot(slot)
+	if before != nil && !before.ended() {
+		return nil
+	}
+	w, err := p.fork(slot, nil)
+	if err != nil {
+		return err
+	}
+	if !p.takeAfter(before, w) { // a reload was quicker
+		w.leave()
+	}
+	return nil
 }
 
 // failed counts the end of a worker that nobody asked for.

@@ -30,8 +30,9 @@ const (
 
 // ListenAndServe serves HTTP on an address that all workers share, until the process is
 // to end (see Context). It then finishes the requests that there are and returns nil: main
-// may return. A nil handler is http.DefaultServeMux. The errors are those of Listen and
-// http.Server.Serve, and ErrCut.
+// may return. A nil handler is http.DefaultServeMux. As with http.Server.Shutdown,
+// connections that a handler has hijacked are not waited for. The errors are those of Listen
+// and http.Server.Serve, and ErrCut.
 func ListenAndServe(network, addr string, handler http.Handler) error {
 	l, err := Listen(network, addr)
 	if err != nil {
@@ -71,15 +72,19 @@ func (p *process) serve(ctx context.Context, s *http.Server, l net.Listener, d D
 	select {
 	case err := <-served:
 		select {
-		case <-ctx.Done(): // the listener ended by itself, with the last connection
-			return nil
+		case <-ctx.Done(): // the listener has ended by itself, with the last connection
 		default:
 			return err
 		}
 	case <-ctx.Done():
+		// When Serve has returned it has told of all connections that it has accepted.
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return errors.Join(fmt.Errorf("stop listening: %w", err), s.Close())
+		}
+		<-served
 	}
 	if errors.Is(context.Cause(ctx), ErrDisconnected) {
-		p.awaitIdle(open, d.grace(p.drain), served)
+		p.awaitIdle(open, d.grace(p.drain))
 	}
 	end := context.WithoutCancel(ctx)
 	timeout := cmp.Or(d.Timeout, defaultServeTimeout)
@@ -88,13 +93,28 @@ func (p *process) serve(ctx context.Context, s *http.Server, l net.Listener, d D
 		end, cancel = context.WithTimeout(end, timeout)
 		defer cancel()
 	}
-	if err := s.Shutdown(end); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w after %v", ErrCut, timeout)
-		}
-		return errors.Join(err, s.Close())
+	if !finish(end, s, open) {
+		return errors.Join(fmt.Errorf("%w after %v", ErrCut, timeout), s.Close())
 	}
-	return nil
+	return s.Shutdown(end) // nobody is connected any more; this is for RegisterOnShutdown
+}
+
+// finish returns when no connection is left: idle ones are closed, others when they have
+// answered. It is false if ctx ends before. http.Server.Shutdown would not do: it drops a
+// request that has just been read.
+func finish(ctx context.Context, s *http.Server, open *openConns) bool {
+	again := time.NewTicker(100 * time.Millisecond) // for those that become idle without an answer
+	defer again.Stop()
+	for {
+		s.SetKeepAlivesEnabled(false) // closes those that are idle now
+		select {
+		case <-open.none():
+			return true
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // grace returns how long idle connections may stay.
@@ -116,15 +136,13 @@ func (d Drain) grace(n *drainNotice) time.Duration {
 }
 
 // awaitIdle returns when no connection is left, or the grace is over.
-func (p *process) awaitIdle(open *openConns, grace time.Duration, served chan error) {
+func (p *process) awaitIdle(open *openConns, grace time.Duration) {
 	end := time.NewTimer(grace)
 	defer end.Stop()
 	select {
 	case <-open.none():
 	case <-end.C:
 	case <-p.drain.rush:
-	case err := <-served: // with the last connection
-		served <- err
 	}
 }
 
@@ -132,7 +150,7 @@ func (p *process) awaitIdle(open *openConns, grace time.Duration, served chan er
 type openConns struct {
 	mu   sync.Mutex // guards what follows
 	n    int
-	wait chan struct{} // closed when there are none; nil if nobody waits
+	wait chan struct{} // closed when there are none; nil if nobody has asked
 }
 
 // openConnsOf watches a server that has not begun.
@@ -143,7 +161,10 @@ func openConnsOf(s *http.Server) *openConns {
 		switch state {
 		case http.StateNew:
 			c.change(1)
-		case http.StateClosed, http.StateHijacked:
+		case http.StateHijacked:
+			uncount(conn)
+			c.change(-1)
+		case http.StateClosed:
 			c.change(-1)
 		}
 		if before != nil {
@@ -151,6 +172,17 @@ func openConnsOf(s *http.Server) *openConns {
 		}
 	}
 	return c
+}
+
+// uncount has a connection that the server does not know any more be none that is
+// waited for.
+func uncount(conn net.Conn) {
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // of TLS
+		conn = wrapped.NetConn()
+	}
+	if own, ok := conn.(interface{ release() }); ok {
+		own.release()
+	}
 }
 
 func (c *openConns) change(by int) {
@@ -167,11 +199,15 @@ func (c *openConns) change(by int) {
 func (c *openConns) none() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wait := make(chan struct{})
+	if c.wait == nil {
+		c.wait = make(chan struct{})
+		if c.n == 0 {
+			close(c.wait)
+		}
+	}
+	wait := c.wait
 	if c.n == 0 {
-		close(wait)
-	} else {
-		c.wait = wait
+		c.wait = nil
 	}
 	return wait
 }

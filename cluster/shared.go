@@ -159,50 +159,52 @@ func (l *listener) Close() error {
 func (l *listener) counted(conn net.Conn) net.Conn {
 	switch c := conn.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, l: l}
+		return &tcpConn{TCPConn: c, counter: counter{l: l}}
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, l: l}
+		return &unixConn{UnixConn: c, counter: counter{l: l}}
 	}
-	return &anyConn{Conn: conn, l: l}
+	return &anyConn{Conn: conn, counter: counter{l: l}}
 }
+
+// counter is a connection's part in its listener's count.
+type counter struct {
+	l    *listener
+	once sync.Once
+}
+
+func (c *counter) release() { c.once.Do(c.l.exit) }
 
 type tcpConn struct {
 	*net.TCPConn
-	l    *listener
-	once sync.Once
+	counter
 }
 
 // Close closes the connection.
 func (c *tcpConn) Close() error {
-	err := c.TCPConn.Close()
-	c.once.Do(c.l.exit)
-	return err
+	defer c.release()
+	return c.TCPConn.Close()
 }
 
 type unixConn struct {
 	*net.UnixConn
-	l    *listener
-	once sync.Once
+	counter
 }
 
 // Close closes the connection.
 func (c *unixConn) Close() error {
-	err := c.UnixConn.Close()
-	c.once.Do(c.l.exit)
-	return err
+	defer c.release()
+	return c.UnixConn.Close()
 }
 
 type anyConn struct {
 	net.Conn
-	l    *listener
-	once sync.Once
+	counter
 }
 
 // Close closes the connection.
 func (c *anyConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(c.l.exit)
-	return err
+	defer c.release()
+	return c.Conn.Close()
 }
 
 // packetConn is a worker's socket for datagrams, which all workers receive from.

@@ -9,7 +9,10 @@ cluster.setupPrimary({ exec: process.env.EXEC, args: [], execArgv: [] });
 
 // fork starts a worker. cluster.fork runs `process.execPath EXEC`, so for a program that is
 // not Node's, env is what runs it.
+let alive = 0;
+let ending = false;
 function fork() {
+	alive++;
 	const node = process.execPath;
 	if (process.env.NATIVE) process.execPath = '/usr/bin/env';
 	try {
@@ -26,7 +29,10 @@ cluster.on('online', (w) => tell('online', { id: w.id }));
 cluster.on('listening', (w, a) => tell('listening', { id: w.id, port: a.port, address: a.address, type: a.addressType }));
 cluster.on('message', (w, m) => tell('message', { id: w.id, message: m }));
 cluster.on('disconnect', (w) => tell('disconnect', { id: w.id }));
-cluster.on('exit', (w, code, signal) => tell('exit', { id: w.id, code, signal, voluntary: w.exitedAfterDisconnect === true }));
+cluster.on('exit', (w, code, signal) => {
+	tell('exit', { id: w.id, code, signal, voluntary: w.exitedAfterDisconnect === true });
+	if (--alive === 0 && ending) process.stdout.write('', () => process.exit(0));
+});
 
 const n = Number(process.env.WORKERS);
 for (let i = 0; i < n; i++) fork();
@@ -43,6 +49,9 @@ async function reload() {
 
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
 	if (line === 'reload') reload();
-	else if (line === 'disconnect') cluster.disconnect(() => process.exit(0));
+	else if (line === 'disconnect') {
+		ending = true;
+		cluster.disconnect();
+	}
 	else for (const w of Object.values(cluster.workers)) w.send(JSON.parse(line));
 }).on('close', () => process.exit(0));
