@@ -152,6 +152,7 @@ func wrap(what string, err error) error {
 // process is this process as its primary sees it.
 type process struct {
 	worker    bool
+	own       bool // TCP listeners are its own
 	id, index int
 	child     *nodechild.Child // nil: no channel
 	broken    error            // why there is none, though there should be
@@ -180,6 +181,7 @@ type channel struct {
 	fd        int // -1: none
 	id, index int
 	mode      string
+	own       bool // TCP listeners are to be the process's own: they are shared all the same
 }
 
 // inherited is read before main begins, so that no child of the program's own takes the
@@ -191,7 +193,7 @@ var self = sync.OnceValue(func() *process { return newProcess(inherited) })
 
 // takeChannel takes the channel out of the environment.
 func takeChannel() channel {
-	c := channel{fd: -1, mode: os.Getenv("NODE_CHANNEL_SERIALIZATION_MODE")}
+	c := channel{fd: -1, mode: os.Getenv("NODE_CHANNEL_SERIALIZATION_MODE"), own: os.Getenv("PACELINE_LISTEN") == "own"}
 	if fd, err := strconv.Atoi(os.Getenv("NODE_CHANNEL_FD")); err == nil && fd > 2 {
 		c.fd = fd
 		closeOnExec(fd)
@@ -208,11 +210,11 @@ func takeChannel() channel {
 	return c
 }
 
-var channelVars = []string{"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"}
+var channelVars = []string{"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID", "PACELINE_LISTEN"}
 
 func newProcess(c channel) *process {
 	p := &process{
-		index: c.index, left: make(chan struct{}), drain: newDrainNotice(),
+		own: c.own, index: c.index, left: make(chan struct{}), drain: newDrainNotice(),
 		listeners: map[leaver]struct{}{}, indexes: map[string]map[int]struct{}{},
 	}
 	p.ctx, p.cancel = context.WithCancelCause(context.Background())

@@ -35,7 +35,7 @@ func ListenPacket(network, addr string) (net.PacketConn, error) {
 }
 
 func (p *process) listen(network, addr string) (net.Listener, error) {
-	if !p.worker {
+	if !p.worker || p.own && strings.HasPrefix(network, "tcp") {
 		var c net.ListenConfig
 		return c.Listen(context.Background(), network, addr)
 	}
