@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}
 	before := descriptors()
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		runtime.GC() // what only a finalizer would close counts as closed
+		runtime.GC()                                                         // what only a finalizer would close counts as closed
 		if after := descriptors(); code == 0 && len(after) > len(before)+2 { // Go's poller and its eventfd stay
 			fmt.Fprintf(os.Stderr, "FAIL: descriptors leaked: %v before, %v after\n", before, after)
 			code = 1
