@@ -71,7 +71,7 @@ func parseInternal(f fields) message {
 	switch cmd := f.text("cmd"); {
 	case cmd == "NODE_PACELINE" && act == "drain":
 		m.kind = msgDrain
-		m.grace = time.Duration(min(f.number("grace"), int64(maxGrace/time.Millisecond))) * time.Millisecond
+		m.grace = time.Duration(min(max(f.number("grace"), 0), maxGrace.Milliseconds())) * time.Millisecond
 	case cmd != "NODE_CLUSTER":
 	case m.ack != 0:
 		m.kind, m.addr = msgAnswer, f.sockname()
