@@ -1,18 +1,21 @@
+//go:build linux
+
 package cluster_test
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -324,17 +327,28 @@ func (p *primary) fork(n int) []*cluster.Worker {
 	return all
 }
 
-// freePort returns a port that nobody has at the moment. The listener that reserved it is
-// closed: the primary has to bind it.
+// freePort returns a port that nobody else gets until the test ends: a socket that is bound
+// to it, but does not listen, leaves it to those that set SO_REUSEADDR and ask for it by
+// number, as Go and Node do.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	tb.Cleanup(func() { syscall.Close(fd) })
+	err = errors.Join(
+		syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1),
+		syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}),
+	)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return fmt.Sprint(name.(*syscall.SockaddrInet4).Port)
 }
 
 // fresh makes a connection for each request.
