@@ -230,8 +230,14 @@ func newProcess(c channel) *process {
 		p.inbox.close()
 		return p
 	}
+	made := make(chan struct{})
+	defer close(made)
 	child, err := nodechild.Attach(nodechild.Options{
-		File: os.NewFile(uintptr(c.fd), "channel"), Cluster: c.id > 0, Event: p.heard,
+		File: os.NewFile(uintptr(c.fd), "channel"), Cluster: c.id > 0,
+		Event: func(e nodechild.Event) {
+			<-made
+			p.heard(e)
+		},
 	})
 	if err != nil {
 		// The variable was another process's: as if it had not been there.
@@ -296,7 +302,7 @@ func (p *process) leave(cause error, own bool) {
 			<-l.over()
 		}
 		if own {
-			_ = p.child.Leave(context.Background()) // ends with the channel at the latest
+			_ = p.child.Leave() // fails only without a primary
 		}
 		p.child.Close()
 	}()

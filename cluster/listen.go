@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (p *process) query(req *nodechild.Request) (nodechild.Grant, error) {
 	if err != nil {
 		p.forget(nil, *req)
 		if errors.Is(err, nodechild.ErrClosed) {
-			err = ErrClosed
+			err = cmp.Or(context.Cause(p.ctx), ErrClosed)
 		}
 	}
 	return g, err

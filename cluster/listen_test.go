@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -304,6 +305,24 @@ func TestProgramAlone(t *testing.T) {
 	if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 		conn.Close()
 		t.Error("a worker is left")
+	}
+}
+
+// A worker whose primary dies while it starts is still a worker, and forks nothing.
+func TestPrimaryKilledBeforeWorkerStarts(t *testing.T) {
+	t.Parallel()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(fds[0])
+	channel := os.NewFile(uintptr(fds[1]), "channel")
+	defer channel.Close()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), role+"=orphan", "NODE_CHANNEL_FD=3", "NODE_UNIQUE_ID=5")
+	cmd.ExtraFiles = []*os.File{channel}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -31,6 +31,7 @@ func roles() map[string]func() error {
 	return map[string]func() error{
 		"web": webRole, "naive": naiveRole, "fail": failRole, "odd": oddRole, "talk": talkRole,
 		"program": programRole, "leaver": leaverRole, "slow": slowRole,
+		"orphan": orphanRole,
 	}
 }
 
@@ -134,6 +135,27 @@ func leaverRole() error {
 		return cluster.Disconnect(context.Background())
 	}
 	return nil
+}
+
+// orphanRole has lost its primary before it began.
+func orphanRole() error {
+	if !cluster.IsWorker() {
+		return errors.New("takes itself for a primary")
+	}
+	<-cluster.Context().Done()
+	if err := context.Cause(cluster.Context()); !errors.Is(err, cluster.ErrPrimaryGone) {
+		return fmt.Errorf("context ended with %w", err)
+	}
+	if _, err := cluster.Listen("tcp", "127.0.0.1:0"); !errors.Is(err, cluster.ErrPrimaryGone) {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if err := cluster.Send(1); !errors.Is(err, cluster.ErrClosed) {
+		return fmt.Errorf("send: %w", err)
+	}
+	if _, err := cluster.NewPrimary(cluster.Options{}); !errors.Is(err, cluster.ErrWorker) {
+		return fmt.Errorf("make primary: %w", err)
+	}
+	return cluster.Disconnect(context.Background())
 }
 
 // slowRole answers when it gets a message.
@@ -286,7 +308,7 @@ func newPrimary(tb testing.TB, o cluster.Options) *primary {
 }
 
 // patience bounds what has to happen: it may take long where the machine is busy.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func deadline(tb testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

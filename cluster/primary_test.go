@@ -425,16 +425,14 @@ func TestDrainTimeout(t *testing.T) {
 func TestSlowReaderIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := newPrimary(t, self("talk"))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	slow := p.Events(ctx) // nobody reads them
+	slow := p.Events(t.Context()) // nobody reads them
 	w, err := p.Fork()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.next(cluster.Message)
 	const n = 6000
-	for sent := 0; sent < n; sent++ {
+	for sent := range n {
 		for err = cluster.ErrBusy; errors.Is(err, cluster.ErrBusy); {
 			err = w.Send(sent)
 		}

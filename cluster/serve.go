@@ -81,7 +81,9 @@ func (p *process) serve(ctx context.Context, s *http.Server, l net.Listener, d D
 		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return errors.Join(fmt.Errorf("stop listening: %w", err), s.Close())
 		}
-		<-served
+		if err := <-served; errors.Is(err, http.ErrServerClosed) {
+			return err // the caller has shut it down as well
+		}
 	}
 	if errors.Is(context.Cause(ctx), ErrDisconnected) {
 		p.awaitIdle(open, d.grace(p.drain))

@@ -20,7 +20,6 @@ type share struct {
 	mu      sync.Mutex // guards what follows
 	open    int        // connections, and calls of accept that may still return one
 	leaving bool       // nothing new is wanted
-	told    bool       // the primary knows that
 }
 
 func (s *share) init(p *process, req nodechild.Request, key string) {

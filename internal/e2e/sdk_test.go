@@ -103,7 +103,7 @@ func (a *sdkApp) messages() <-chan string {
 	if err != nil {
 		a.Fatal(err)
 	}
-	reply, err := client.Do(r)
+	reply, err := client.Do(r) //nolint:bodyclose // when the test ends
 	if err != nil {
 		a.Fatal(err)
 	}

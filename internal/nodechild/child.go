@@ -34,7 +34,8 @@ type answer struct {
 	fd int
 }
 
-// Attach starts to speak on the channel. The error says that the file is no channel.
+// Attach starts to speak on the channel. The error says that the file is no channel; that
+// nobody is at its other end any more is an Event.
 func Attach(o Options) (*Child, error) {
 	conn, err := net.FileConn(o.File)
 	err = errors.Join(err, o.File.Close())
@@ -54,9 +55,7 @@ func Attach(o Options) (*Child, error) {
 		asked: map[int64]chan answer{}, sources: map[string]*Source{},
 	}
 	if o.Cluster {
-		if err := c.tell("online", ""); err != nil {
-			return nil, errors.Join(err, u.Close())
-		}
+		_ = c.tell("online", "") // if the primary is gone already, reading says so
 	}
 	go c.read()
 	return c, nil
@@ -82,7 +81,10 @@ func (c *Child) Send(value []byte) error {
 // Query asks the primary for an address. Errors: a syscall.Errno as the primary's bind
 // or listen gave it, ErrClosed, or that of ctx.
 func (c *Child) Query(ctx context.Context, r Request) (Grant, error) {
-	a, err := c.ask(ctx, "queryServer", r.query())
+	a, err := c.ask(ctx.Done(), "queryServer", r.query())
+	if errors.Is(err, errGivenUp) {
+		return Grant{}, ctx.Err()
+	}
 	if err != nil {
 		return Grant{}, err
 	}
@@ -107,9 +109,9 @@ func (c *Child) Listening(r Request, port int) error { return c.tell("listening"
 func (c *Child) Closed(key string) error { return c.tell("close", keyMember(key)) }
 
 // Leave tells the primary that the end that follows is the program's own wish, and waits
-// until it knows.
-func (c *Child) Leave(ctx context.Context) error {
-	_, err := c.ask(ctx, "exitedAfterDisconnect", "")
+// until it knows, or the channel is gone.
+func (c *Child) Leave() error {
+	_, err := c.ask(nil, "exitedAfterDisconnect", "")
 	return err
 }
 
@@ -137,8 +139,10 @@ func (c *Child) tell(act, more string) error {
 	return c.out.write(clusterLine(act, more, c.seq), false)
 }
 
+var errGivenUp = errors.New("given up")
+
 // ask sends a message and waits for its answer, whose descriptor is the caller's.
-func (c *Child) ask(ctx context.Context, act, more string) (answer, error) {
+func (c *Child) ask(giveUp <-chan struct{}, act, more string) (answer, error) {
 	reply := make(chan answer, 1)
 	c.mu.Lock()
 	if c.closed {
@@ -157,8 +161,8 @@ func (c *Child) ask(ctx context.Context, act, more string) (answer, error) {
 			return a, nil
 		case <-c.done:
 			err = ErrClosed
-		case <-ctx.Done():
-			err = ctx.Err()
+		case <-giveUp:
+			err = errGivenUp
 		}
 	}
 	c.mu.Lock()

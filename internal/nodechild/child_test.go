@@ -428,13 +428,41 @@ func TestPrimaryDoesNotRead(t *testing.T) {
 func TestLeave(t *testing.T) {
 	x := attach(t, true)
 	left := make(chan error, 1)
-	go func() { left <- x.Leave(context.Background()) }()
+	go func() { left <- x.Leave() }()
 	if got := x.read(); got != `{"cmd":"NODE_CLUSTER","act":"exitedAfterDisconnect","seq":2}` {
 		t.Errorf("got %s", got)
 	}
 	x.write(`{"cmd":"NODE_CLUSTER","ack":2,"seq":1}` + "\n")
 	if err := <-left; err != nil {
 		t.Error(err)
+	}
+}
+
+// A child whose primary ended before it could say a word is a child all the same.
+func TestPrimaryGoneAtOnce(t *testing.T) {
+	for _, unread := range []bool{false, true} {
+		t.Run(fmt.Sprint("unread ", unread), func(t *testing.T) { testGone(t, unread) })
+	}
+}
+
+func testGone(t *testing.T, unread bool) {
+	fd, other := pipe(t)
+	if unread { // it is an error then, not an end
+		if _, err := unix.Write(fd, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other.Close()
+	events := make(chan Event, 1)
+	c, err := Attach(Options{File: os.NewFile(uintptr(fd), "near"), Cluster: true, Event: func(e Event) { events <- e }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := <-events; e.Kind != Gone {
+		t.Errorf("event %+v", e)
+	}
+	if _, err := c.Query(context.Background(), anyTCP); !errors.Is(err, ErrClosed) {
+		t.Errorf("query: %v", err)
 	}
 }
 

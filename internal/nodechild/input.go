@@ -72,6 +72,7 @@ func (c *Child) read() {
 	buf, oob := make([]byte, readBytes), make([]byte, syscall.CmsgSpace(4*maxRights))
 	for {
 		n, oobn, _, _, err := c.conn.ReadMsgUnix(buf, oob)
+		n, oobn = max(n, 0), max(oobn, 0) // they are -1 with an error
 		in.fds = append(in.fds, rights(oob[:oobn])...)
 		for rest := buf[:n]; len(rest) > 0; {
 			var line []byte

@@ -47,7 +47,7 @@ type Options struct {
 	// Cluster says that the process is a worker of a cluster, not just a child.
 	Cluster bool
 	// Event receives what the primary says, in order, on the goroutine that reads the
-	// channel; it must return soon and may call any method but Query, Listening and Leave.
+	// channel; it must return soon and may call any method but Query and Leave, which wait.
 	Event func(Event)
 }
 

@@ -33,7 +33,7 @@ func (c *Child) Listening(Request, int) error { return errSystem }
 func (c *Child) Closed(string) error { return errSystem }
 
 // Leave fails.
-func (c *Child) Leave(context.Context) error { return errSystem }
+func (c *Child) Leave() error { return errSystem }
 
 // Flush fails.
 func (c *Child) Flush(context.Context) error { return errSystem }
