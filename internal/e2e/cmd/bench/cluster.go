@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,12 +68,14 @@ type duel struct {
 	addr, other  string
 	limit        float64 // 0: there is none
 	rounds       int
-	keep         bool // connections are kept
+	keep         bool          // connections are kept
+	run          time.Duration // of each in a round; duelRun if zero
 }
 
 // duel makes requests to both in turn.
 func (b *bench) duel(ctx context.Context, d duel) error {
 	var ours, theirs, ratio []float64
+	run := cmp.Or(d.run, duelRun)
 	for _, addr := range []string{d.addr, d.other} {
 		if err := answers(ctx, addr); err != nil {
 			return err
@@ -82,11 +85,11 @@ func (b *bench) duel(ctx context.Context, d duel) error {
 		}
 	}
 	for range d.rounds {
-		o, err := perSecond(ctx, d.addr, d.keep, duelRun)
+		o, err := perSecond(ctx, d.addr, d.keep, run)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.ours, err)
 		}
-		t, err := perSecond(ctx, d.other, d.keep, duelRun)
+		t, err := perSecond(ctx, d.other, d.keep, run)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.theirs, err)
 		}
