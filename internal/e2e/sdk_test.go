@@ -168,6 +168,20 @@ func TestSDKWorkers(t *testing.T) {
 			a.answers("unix", a.sock, 1)
 			a.echo()
 
+			// The next daemon goes on with their channels.
+			daemon, err := a.box.DaemonPID()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := proc.Kill(daemon); err != nil {
+				t.Fatal(err)
+			}
+			within, cancel := context.WithTimeout(t.Context(), sdkPatience)
+			defer cancel()
+			if _, err := a.box.NextDaemon(within, daemon); err != nil {
+				t.Fatal(err)
+			}
+
 			ctx, stop := context.WithCancel(context.Background())
 			results := make(chan load.Result, 2)
 			for _, keep := range []bool{false, true} {
