@@ -54,15 +54,17 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health", "internal/history",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
+	"internal/history":    nil,
+	"internal/metrics":    nil,
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
 	"internal/schedule":   nil,
@@ -83,9 +85,14 @@ var imports = map[string][]string{
 	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
 
+	"worker":       {"worker/clone"},
+	"worker/clone": nil,
+
 	"examples/go":          nil,
 	"examples/sdk-cluster": {"cluster"},
 	"examples/sdk-mixed":   {"cluster"},
+	"examples/sdk-worker":  {"worker"},
+	"examples/sdk-pool":    {"worker"},
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -124,7 +131,7 @@ func sources(t *testing.T) []source {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "testdata" || d.Name() == "bin" || name == "internal/e2e"):
+		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "testdata" || d.Name() == "bin" || name == "internal/e2e" || name == "worker/bench"):
 			return filepath.SkipDir
 		case d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
 			return nil
@@ -233,7 +240,7 @@ func linuxOnly(s source) bool {
 
 // sdk are the packages that others import. They bring nothing but the standard library
 // and x/sys along.
-var sdk = []string{"cluster"}
+var sdk = []string{"cluster", "worker", "worker/clone"}
 
 func TestSDKNeedsLittle(t *testing.T) {
 	of := map[string][]source{}

@@ -46,6 +46,7 @@ func parts() []part {
 		{"cluster", "requests/s of two Node workers, against Node's cluster module and PM2", measureCluster},
 		{"reload", "failed requests while all workers are replaced again and again", measureReload},
 		{"death", "failed requests while the daemon dies, is updated, and workers die", measureDeath},
+		{"pool", "the time of / while requests compute, on a pool of paceline/worker and without", measurePool},
 		{"blocked", "late answers while one of two copies computes, against other ways to share", measureBlocked},
 		{"balance", "how evenly connections are spread over four copies", measureBalance},
 		{"anyreload", "failed requests while copies of programs in five languages are replaced", measureAnyReload},
