@@ -111,7 +111,7 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: ## measure what must hold; PART=list runs one part, PART=help names them
 	@scripts/deps.sh node python3? ruby? php? nginx? haproxy?
 	@$(MAKE) --no-print-directory -s build
-	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/ ./cmd/bench ./cmd/sdk
 	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/sdk-pool ./examples/sdk-pool
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
 

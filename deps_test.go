@@ -36,6 +36,8 @@ var imports = map[string][]string{
 	"internal/jseval":   {"internal/jsengine", "internal/nodelib"},
 	"internal/jsengine": nil,
 	"internal/nodelib":  nil,
+	// The SDK: what its users have to take with it is in sdk.
+	"cluster": {"internal/kernel", "internal/nodechild", "internal/nodeipc"},
 
 	"internal/cli": {
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
@@ -72,6 +74,7 @@ var imports = map[string][]string{
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
 	"internal/nodeipc":       {"internal/kernel"},
+	"internal/nodechild":     nil,
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
 	"internal/port/dispatch": {"internal/kernel"},
 	"internal/drain":         {"internal/kernel", "internal/proctree"},
@@ -91,11 +94,13 @@ var imports = map[string][]string{
 	"worker/wasm/guest": {"worker/clone"},
 	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker", "worker/clone", "worker/engine"},
 
-	"examples/go":         nil,
-	"examples/sdk-worker": {"worker"},
-	"examples/sdk-pool":   {"worker"},
-	"examples/sdk-js":     {"worker/js"},
-	"examples/sdk-wasm":   {"worker/wasm"},
+	"examples/go":          nil,
+	"examples/sdk-cluster": {"cluster"},
+	"examples/sdk-mixed":   {"cluster"},
+	"examples/sdk-worker":  {"worker"},
+	"examples/sdk-pool":    {"worker"},
+	"examples/sdk-js":      {"worker/js"},
+	"examples/sdk-wasm":    {"worker/wasm"},
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -240,6 +245,51 @@ func linuxOnly(s source) bool {
 		}
 	}
 	return false
+}
+
+// sdk are the packages that others import. They bring nothing but the standard library
+// and x/sys along.
+var sdk = []string{"cluster", "worker", "worker/clone"}
+
+func TestSDKNeedsLittle(t *testing.T) {
+	of := map[string][]source{}
+	for _, s := range sources(t) {
+		of[s.pkg] = append(of[s.pkg], s)
+	}
+	for _, pkg := range sdk {
+		seen := map[string]bool{}
+		var follow func(pkg, by string)
+		follow = func(pkg, by string) {
+			if seen[pkg] {
+				return
+			}
+			seen[pkg] = true
+			if len(of[pkg]) == 0 {
+				t.Errorf("%s: by %s, is not in the tree", pkg, by)
+			}
+			for _, s := range of[pkg] {
+				for _, name := range s.imports() {
+					first, _, _ := strings.Cut(name, "/")
+					if dep, ours := strings.CutPrefix(name, module); ours {
+						follow(dep, pkg)
+					} else if strings.Contains(first, ".") && name != "golang.org/x/sys/unix" {
+						t.Errorf("%s: a user of the SDK would need %s", s.name, name)
+					}
+				}
+			}
+		}
+		follow(pkg, "the list")
+		// The same as the go command sees it, for this system.
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			if dep, ours := strings.CutPrefix(name, module); ours && !seen[dep] || !ours && name != "golang.org/x/sys/unix" {
+				t.Errorf("%s: go list says that it needs %s", pkg, name)
+			}
+		}
+	}
 }
 
 func TestPackageComments(t *testing.T) {
