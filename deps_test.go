@@ -30,7 +30,7 @@ const module = "paceline/"
 // where it stands before adding it.
 var imports = map[string][]string{
 	"cmd/pace": {
-		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve", "internal/web",
 	},
 
 	"internal/jseval": nil,
@@ -41,10 +41,12 @@ var imports = map[string][]string{
 		"internal/api", "internal/app", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect", "internal/pm2", "internal/probe", "internal/schedule", "internal/serve",
 		"internal/settings", "internal/startup",
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/web",
 	},
 	"internal/deploy":    nil,
-	"internal/serve":     {"internal/app"},
+	"internal/serve":     {"internal/app", "internal/ready"},
+	"internal/ready":     nil,
+	"internal/web":       {"internal/api", "internal/app", "internal/ready"},
 	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
@@ -101,6 +103,7 @@ var outside = map[string][]string{
 	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
+	"golang.org/x/time":              {"internal/web"},
 	"modernc.org/libc":               {"internal/jseval"},
 	"modernc.org/libquickjs":         {"internal/jseval"},
 	"modernc.org/quickjs":            {"internal/jseval"},

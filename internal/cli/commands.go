@@ -33,7 +33,7 @@ func commandGroups() []commandGroup {
 			return []*cobra.Command{
 				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
 				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
-				c.idCommand(), c.pidCommand(),
+				c.idCommand(), c.pidCommand(), c.webCommand(),
 			}
 		}},
 		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
@@ -55,7 +55,7 @@ func commandGroups() []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`dash dashboard imonit monit`)
+	return strings.Fields(`dash imonit monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.

@@ -169,26 +169,3 @@ func TestMainTellsWhatIsWrong(t *testing.T) {
 		}
 	}
 }
-
-func TestSaysThatItIsReady(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if err := ready(strconv.Itoa(int(w.Fd()))); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	if got, err := io.ReadAll(r); err != nil || string(got) != "\"ready\"\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if err := ready(""); err != nil {
-		t.Errorf("nobody to say it to: %v", err)
-	}
-	for _, bad := range []string{"x", "1", "99999"} {
-		if err := ready(bad); err == nil {
-			t.Errorf("%s: no error", bad)
-		}
-	}
-}
