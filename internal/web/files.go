@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 )
 
 // static is what the browser gets: written by hand, and uPlot as it was published.
@@ -27,8 +28,10 @@ type file struct {
 	tag          string
 }
 
-// newFiles compresses everything, once: some milliseconds.
-func newFiles() files {
+// allFiles compresses everything, once: some milliseconds.
+var allFiles = sync.OnceValue(readFiles)
+
+func readFiles() files {
 	list := files{}
 	err := fs.WalkDir(static, "static", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -87,6 +87,9 @@ func allowed(o Options, loopback bool, leaf *x509.Certificate) func(host string)
 	}
 	return func(hostport string) bool {
 		host := hostOf(hostport)
+		if _, port, err := net.SplitHostPort(hostport); err == nil && strings.Trim(port, "0123456789") != "" {
+			return false // no port, so who knows where the name ends
+		}
 		if ip, err := netip.ParseAddr(host); err == nil {
 			return !loopback || ip.Unmap().IsLoopback() || slices.Contains(names, host)
 		}

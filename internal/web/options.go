@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -52,7 +53,9 @@ func ParseListen(text string) (string, error) {
 		}
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strings.ContainsAny(host, " /@\x00") || n == 0 && port != "0" {
+	_, err = netip.ParseAddr(host)
+	isName := !strings.ContainsAny(host, " /@:[]%\x00")
+	if n, portErr := strconv.ParseUint(port, 10, 16); portErr != nil || err != nil && !isName || strconv.FormatUint(n, 10) != port {
 		return "", fmt.Errorf("%q is not an address such as 127.0.0.1:9615, :9615 or 9615", text)
 	}
 	if host == "" {

@@ -51,7 +51,7 @@ func (s *server) handler() http.Handler {
 	}
 	mux.HandleFunc("POST /api/login", s.login)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "there is nothing here") })
-	mux.Handle("/", newFiles())
+	mux.Handle("/", allFiles())
 	return guard{hosts: s.hosts, tls: s.tls, next: mux}
 }
 
