@@ -183,12 +183,19 @@ func (p *Page) Wait(expression string, patience time.Duration) error {
 	return err
 }
 
-// Click clicks on the element of a selector, when it is there.
-func (p *Page) Click(selector string) error {
-	if err := chromedp.Do(p.ctx, chromedp.Click(selector)); err != nil {
-		return fmt.Errorf("click on %s: %w", selector, err)
-	}
-	return nil
+// Click clicks on the element of a selector, once it is there with nothing in front
+// of it. The page's own pointer is not used: what moves meanwhile would be missed.
+func (p *Page) Click(selector string, patience time.Duration) error {
+	return p.Wait(fmt.Sprintf(`(() => {
+		const el = document.querySelector(%s);
+		if (!el.checkVisibility()) return false;
+		el.scrollIntoView({block: 'center', behavior: 'instant'});
+		const r = el.getBoundingClientRect(), at = document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2);
+		if (at !== el && !el.contains(at)) return false;
+		el.focus({preventScroll: true});
+		el.click();
+		return true;
+	})()`, Quote(selector)), patience)
 }
 
 // Type types into what has the focus.
@@ -280,4 +287,16 @@ func Quote(text string) string {
 		panic(err)
 	}
 	return string(b)
+}
+
+// Reload loads the page again; fresh forgets what was kept of it, as for a first visit.
+func (p *Page) Reload(fresh bool) error {
+	err := chromedp.Do(p.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: fresh})
+		return err
+	}), chromedp.Reload())
+	if err != nil {
+		return fmt.Errorf("reload the page: %w", err)
+	}
+	return nil
 }
