@@ -88,6 +88,7 @@ const (
 	fieldState      = 3 // the first one after the name
 	fieldUserTime   = 14
 	fieldSystemTime = 15
+	fieldThreads    = 20
 	fieldStartTime  = 22
 	fieldRSS        = 24 // in pages
 )
@@ -109,6 +110,8 @@ func parseStat(line []byte) (r reading, err error) {
 				switch field {
 				case fieldUserTime, fieldSystemTime:
 					r.cpuTicks += value
+				case fieldThreads:
+					r.threads = int(value)
 				case fieldStartTime:
 					r.startTicks = value
 				case fieldRSS:

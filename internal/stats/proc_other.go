@@ -26,3 +26,18 @@ func openLimit() int { return 0 }
 func TreeMemory(pid int, _ uint64) (int64, error) {
 	return 0, fmt.Errorf("read memory of process %d: %w on this system", pid, errors.ErrUnsupported)
 }
+
+// Of is known on Linux only. Errors: errors.ErrUnsupported.
+func Of(pid int) (Usage, error) {
+	return Usage{}, fmt.Errorf("look at process %d: %w on this system", pid, errors.ErrUnsupported)
+}
+
+// OpenFiles is known on Linux only. Errors: errors.ErrUnsupported.
+func OpenFiles(pid int, _ uint64) (int, error) {
+	return 0, fmt.Errorf("count descriptors of process %d: %w on this system", pid, errors.ErrUnsupported)
+}
+
+// ProportionalMemory is known on Linux only. Errors: errors.ErrUnsupported.
+func ProportionalMemory(pid int, _ uint64) (int64, error) {
+	return 0, fmt.Errorf("measure memory of process %d: %w on this system", pid, errors.ErrUnsupported)
+}

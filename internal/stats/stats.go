@@ -41,6 +41,9 @@ type Sampler struct {
 type Usage struct {
 	CPU         float64 // per cent of one core, between the last two samples
 	MemoryBytes uint64  // resident memory
+	CPUSeconds  float64 // of all cores, since the process started, its children not included
+	Threads     int
+	CPUKnown    bool // there have been two samples
 }
 
 // tracked is one process. All but usage belongs to the sampling goroutine once
@@ -107,6 +110,17 @@ func (s *Sampler) Get(id int) (cpu float64, memoryBytes uint64) {
 	return 0, 0
 }
 
+// Look returns all that is known of the process of instance id, and whether there has
+// been a sample of it and it has not ended since.
+func (s *Sampler) Look(id int) (u Usage, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.byID[id]; t != nil {
+		return t.usage, t.usage.Threads > 0
+	}
+	return Usage{}, false
+}
+
 // Sample looks at every tracked process once. It takes some microseconds per
 // process and allocates nothing while the set of processes stays the same.
 func (s *Sampler) Sample() {
@@ -161,13 +175,14 @@ func (s *Sampler) look(t *tracked) {
 		return
 	}
 	t.startTicks = r.startTicks
-	t.fresh.MemoryBytes = r.memoryBytes
+	t.fresh.MemoryBytes, t.fresh.Threads = r.memoryBytes, r.threads
+	t.fresh.CPUSeconds = float64(r.cpuTicks) / ticksPerSecond
 	if t.at.IsZero() {
 		t.last, t.at = r.cpuTicks, at
 		return
 	}
 	if elapsed := at.Sub(t.at); elapsed >= minInterval {
-		t.fresh.CPU = 0
+		t.fresh.CPU, t.fresh.CPUKnown = 0, true
 		if r.cpuTicks > t.last { // threads that end can make the sum step back by a tick
 			t.fresh.CPU = 100 * float64(r.cpuTicks-t.last) / ticksPerSecond / elapsed.Seconds()
 		}
@@ -180,6 +195,7 @@ type reading struct {
 	cpuTicks    uint64 // user and system, of all its threads, since it started
 	startTicks  uint64 // when it started, in ticks since boot
 	memoryBytes uint64
+	threads     int
 }
 
 // ticksPerSecond is USER_HZ, 100 on every architecture that Go runs on.

@@ -128,6 +128,9 @@ func TestCPUIsTicksOverTime(t *testing.T) {
 	}
 	c.at = c.at.Add(1900 * time.Millisecond)
 	s.Sample()
+	if u, ok := s.Look(1); !ok || !u.CPUKnown || u.Threads != 1 || u.CPUSeconds != float64(cpuTicks(t, pid))/100 {
+		t.Errorf("got %+v, %v after %d ticks", u, ok, cpuTicks(t, pid))
+	}
 	want := float64(cpuTicks(t, pid)-first) / 2
 	if cpu, _ := s.Get(1); math.Abs(cpu-want) > 1e-9 || want == 0 {
 		t.Errorf("got %v %%, want %v", cpu, want)
@@ -162,6 +165,9 @@ func TestAnotherProcessOfThatNumberDoesNotCount(t *testing.T) {
 	}
 	if _, mem := s.Get(2); mem == 0 {
 		t.Error("no start time given: nothing was read")
+	}
+	if _, ok := s.Look(3); ok {
+		t.Error("what there is not has been looked at")
 	}
 	if _, mem := s.Get(3); mem != 0 {
 		t.Errorf("no such process: %d bytes", mem)
@@ -248,7 +254,7 @@ func TestParseStat(t *testing.T) {
 	const tail = " S 1 2 3 4 -1 6 7 8 9 10 110 220 13 14 20 0 1 0 4711 19 300 18446744073709551615 1 1\n"
 	for _, name := range []string{"sh", "", "a b", ") S 1 (", "x)\n("} {
 		r, err := parseStat([]byte("17 (" + name + ")" + tail))
-		want := reading{cpuTicks: 330, startTicks: 4711, memoryBytes: 300 * uint64(os.Getpagesize())}
+		want := reading{cpuTicks: 330, startTicks: 4711, memoryBytes: 300 * uint64(os.Getpagesize()), threads: 1}
 		if err != nil || r != want {
 			t.Errorf("name %q: %+v, %v; want %+v", name, r, err, want)
 		}

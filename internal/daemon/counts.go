@@ -1,0 +1,130 @@
+package daemon
+
+import (
+	"maps"
+	"sync"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
+	"paceline/internal/supervisor"
+)
+
+// counts is what has happened since this daemon began, for those who ask for figures.
+// Events and requests add to it from any goroutine.
+type counts struct {
+	mu      sync.Mutex // guards what follows
+	byID    map[int]*instanceCounts
+	reloads map[string]*reloadCounts // by app
+	jumps   int                      // how often the wall clock was set
+}
+
+// instanceCounts is what has happened to one instance.
+type instanceCounts struct {
+	restarts map[supervisor.Reason]int
+	recent   int       // restarts since the last sample
+	exit     *app.Exit // of its last process
+	memory   bool      // it is being replaced as it uses too much
+}
+
+// reloadCounts is what the reloads of one app have led to.
+type reloadCounts struct {
+	done, failed                int
+	served, refused, reset      int64
+	servedKnown, anyConnections bool
+}
+
+func newCounts() *counts {
+	return &counts{byID: map[int]*instanceCounts{}, reloads: map[string]*reloadCounts{}}
+}
+
+// happened takes in an event.
+func (c *counts) happened(e app.Event) {
+	if e.ID < 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch e.Type {
+	case app.EventDelete:
+		delete(c.byID, e.ID)
+	case app.EventExit:
+		c.of(e.ID).exit = e.Exit
+	case app.EventWarning:
+		if supervisor.ExceedsMemory(e) {
+			c.of(e.ID).memory = true
+		}
+	case app.EventRestart, app.EventReload:
+		in := c.of(e.ID)
+		in.restarts[supervisor.ReasonOf(e, in.exit, in.memory)]++
+		in.recent++
+		in.memory = false
+	}
+}
+
+// of returns an instance's counts; the caller holds mu.
+func (c *counts) of(id int) *instanceCounts {
+	in := c.byID[id]
+	if in == nil {
+		in = &instanceCounts{restarts: map[supervisor.Reason]int{}}
+		c.byID[id] = in
+	}
+	return in
+}
+
+// takeRecent returns how often the instance was restarted since it was asked last.
+func (c *counts) takeRecent(id int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in := c.byID[id]
+	if in == nil {
+		return 0
+	}
+	n := in.recent
+	in.recent = 0
+	return n
+}
+
+// restarts returns how often the instance was restarted, by reason.
+func (c *counts) restarts(id int) map[supervisor.Reason]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if in := c.byID[id]; in != nil {
+		return maps.Clone(in.restarts)
+	}
+	return nil
+}
+
+// reloaded takes in the end of a reload.
+func (c *counts) reloaded(names []string, err error, verified []api.Verification) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := func(name string) *reloadCounts {
+		if c.reloads[name] == nil {
+			c.reloads[name] = &reloadCounts{}
+		}
+		return c.reloads[name]
+	}
+	for _, name := range names {
+		if err != nil {
+			of(name).failed++
+		} else {
+			of(name).done++
+		}
+	}
+	for _, v := range verified {
+		r := of(v.App)
+		r.anyConnections = true
+		r.refused += max(v.Refused, 0)
+		r.reset += max(v.Reset, 0)
+		if v.Served >= 0 {
+			r.served, r.servedKnown = r.served+v.Served, true
+		}
+	}
+}
+
+// clockSet counts that the wall clock was set.
+func (c *counts) clockSet() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jumps++
+}
