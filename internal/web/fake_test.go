@@ -29,8 +29,8 @@ type fakeDaemon struct {
 	mu      sync.Mutex // guards the others
 	acts    []string   // what was done: "restart [0 1]"
 	status  []app.Status
-	history historyAnswer
-	queries []historyQuery
+	history api.History
+	queries []api.HistoryQuery
 	asked   int // times that Instances was called
 	lines   []api.LogLine
 	events  chan app.Event
@@ -131,18 +131,21 @@ func (f *fakeDaemon) Events(ctx context.Context, h api.Handler[app.Event]) error
 	}
 }
 
-func (f *fakeDaemon) History(_ context.Context, q historyQuery) (historyAnswer, error) {
+func (f *fakeDaemon) History(_ context.Context, q api.HistoryQuery) (api.History, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queries = append(f.queries, q)
 	return f.history, nil
 }
 
-func (f *fakeDaemon) Ports(context.Context) ([]portAnswer, error) {
-	return []portAnswer{{App: "api", Accepted: 100, Queue: 3}}, nil
+func (f *fakeDaemon) Ports(context.Context, api.PortsQuery) ([]api.Port, error) {
+	count := int64(100)
+	return []api.Port{{App: "api", Accepted: &count, Queue: 3}}, nil
 }
 
-func (f *fakeDaemon) Metrics(context.Context) (string, error) { return "pace_up 1\n", nil }
+func (f *fakeDaemon) Metrics(context.Context, api.MetricsQuery) ([]byte, error) {
+	return []byte("pace_up 1\n"), nil
+}
 
 // token is the one of all tests.
 const token = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"

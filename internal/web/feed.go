@@ -48,7 +48,10 @@ func (f figures) tuple(id int) [3]int64 { return [3]int64{int64(id), f.cpu, f.me
 
 // traffic of an app's ports: connections that wait, and that were accepted per
 // second, in tenths.
+// Accepted is unknown where nobody counts.
 type traffic struct{ queue, accepted int64 }
+
+const unknown = -1
 
 // snapshot is what there was at one moment. It does not change.
 type snapshot struct {
@@ -172,7 +175,7 @@ func (f *feed) look(ctx context.Context, ports *portRates) *snapshot {
 	for i := range list {
 		snap.rows[i], snap.figures[i] = rowOf(&list[i]), figuresOf(&list[i])
 	}
-	if answer, err := f.daemon.Ports(ctx); err == nil {
+	if answer, err := f.daemon.Ports(ctx, api.PortsQuery{}); err == nil {
 		snap.traffic = ports.rates(snap.at, answer)
 	}
 	return snap

@@ -8,46 +8,27 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"paceline/internal/api"
+	"paceline/internal/app"
 )
-
-// historyQuery, historyAnswer and portAnswer are what the daemon is asked and says.
-type historyQuery struct {
-	Targets, Series []string
-	Since           time.Time
-	Step            time.Duration
-}
-
-type historyAnswer struct {
-	Step   time.Duration
-	Start  time.Time
-	Points int
-	Series []historySeries
-}
-
-type historySeries struct {
-	ID     int
-	Name   string
-	Series string
-	Values []*float64
-}
-
-type portAnswer struct {
-	App      string
-	Accepted uint64
-	Queue    int
-}
 
 // portRates makes rates of counters that are read again and again.
 type portRates struct {
 	at   time.Time
-	seen map[string]uint64
+	seen map[string]int64
 }
 
-func (p *portRates) rates(at time.Time, list []portAnswer) map[string]traffic {
-	now, out := map[string]uint64{}, map[string]traffic{}
+func (p *portRates) rates(at time.Time, list []api.Port) map[string]traffic {
+	now, out := map[string]int64{}, map[string]traffic{}
 	for _, port := range list {
-		now[port.App] += port.Accepted
-		t := out[port.App]
+		t, known := out[port.App]
+		if !known {
+			t.accepted = unknown
+		}
+		if port.Accepted != nil {
+			now[port.App] += *port.Accepted
+		}
 		t.queue += int64(port.Queue)
 		out[port.App] = t
 	}
@@ -83,7 +64,7 @@ type chart struct {
 	Missing string                       `json:"missing,omitempty"`   // why there is none
 }
 
-type column []*float64
+type column = api.Points
 
 // maxParts is how many instances of an app are drawn one by one.
 const maxParts = 16
@@ -109,8 +90,8 @@ func (s *server) appHistory(_ who, w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	answer, err := s.daemon.History(r.Context(), historyQuery{
-		Targets: ids, Step: span.step, Since: s.now().Add(-span.back),
+	answer, err := s.daemon.History(r.Context(), api.HistoryQuery{
+		Targets: ids, Step: app.Duration(span.step), Since: s.now().Add(-span.back),
 		Series: []string{seriesCPU, seriesMemory, seriesQueue, seriesAccepted, seriesRestarts},
 	})
 	if unsupported(err) {
@@ -120,7 +101,7 @@ func (s *server) appHistory(_ who, w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	answer.Series = slices.DeleteFunc(answer.Series, func(x historySeries) bool { return x.Name != name })
+	answer.Series = slices.DeleteFunc(answer.Series, func(x api.HistorySeries) bool { return x.Name != name })
 	c := sums(answer, 1)
 	if len(ids) > 1 && len(ids) <= maxParts {
 		c.Parts = map[int]map[string]column{}
@@ -138,11 +119,12 @@ func (s *server) appHistory(_ who, w http.ResponseWriter, r *http.Request) error
 	return nil
 }
 
-// sums adds up the instances of each app, and makes one point of every so many.
-func sums(h historyAnswer, every int) chart {
+// sums puts the instances of each app together, and makes one point of every so many.
+// Instances may share a queue, so of those it is the longest that is told.
+func sums(h api.History, every int) chart {
 	points := (h.Points + every - 1) / every
 	c := chart{
-		StepMS: h.Step.Milliseconds() * int64(every), StartMS: h.Start.UnixMilli(), Points: points,
+		StepMS: time.Duration(h.Step).Milliseconds() * int64(every), StartMS: h.Start.UnixMilli(), Points: points,
 		Apps: map[string]map[string]column{},
 	}
 	for _, x := range h.Series {
@@ -152,42 +134,45 @@ func sums(h historyAnswer, every int) chart {
 		total := c.Apps[x.Name][x.Series]
 		if total == nil {
 			total = make(column, points)
+			for i := range total {
+				total[i] = math.NaN()
+			}
 			c.Apps[x.Name][x.Series] = total
 		}
 		for i := range total {
 			from, to := min(i*every, len(x.Values)), min((i+1)*every, len(x.Values))
-			if v := together(x.Series, x.Values[from:to]); v != nil {
-				sum := *v
-				if total[i] != nil {
-					sum += *total[i]
-				}
-				sum = math.Round(sum*100) / 100
-				total[i] = &sum
+			v := together(x.Series, x.Values[from:to])
+			switch {
+			case math.IsNaN(v):
+			case math.IsNaN(total[i]):
+				total[i] = v
+			case x.Series == seriesQueue:
+				total[i] = max(total[i], v)
+			default:
+				total[i] += v
 			}
 		}
 	}
 	return c
 }
 
-// together makes one value of several that follow each other.
-func together(series string, values []*float64) *float64 {
-	var sum, most float64
-	n := 0
+// together makes one value of several that follow each other; NaN of none.
+func together(series string, values column) float64 {
+	var sum, most, n float64
 	for _, v := range values {
-		if v != nil {
-			sum, most, n = sum+*v, max(most, *v), n+1
+		if !math.IsNaN(v) {
+			sum, most, n = sum+v, max(most, v), n+1
 		}
 	}
 	switch {
 	case n == 0:
-		return nil
+		return math.NaN()
 	case series == seriesMemory || series == seriesQueue:
-		return &most
+		return most
 	case series == seriesRestarts:
-		return &sum
+		return sum
 	}
-	sum /= float64(n)
-	return &sum
+	return sum / n
 }
 
 // The small charts of the overview: so many points of so many seconds.
@@ -222,8 +207,8 @@ func (s *server) overview(_ who, w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) smallCharts(ctx context.Context, now time.Time) (chart, error) {
-	answer, err := s.daemon.History(ctx, historyQuery{
-		Step: time.Second, Since: now.Add(-overviewBack),
+	answer, err := s.daemon.History(ctx, api.HistoryQuery{
+		Step: app.Duration(time.Second), Since: now.Add(-overviewBack),
 		Series: []string{seriesCPU, seriesMemory, seriesQueue, seriesAccepted},
 	})
 	if unsupported(err) {
@@ -237,11 +222,11 @@ func (s *server) smallCharts(ctx context.Context, now time.Time) (chart, error) 
 
 // metrics passes on the daemon's figures for Prometheus.
 func (s *server) metrics(_ who, w http.ResponseWriter, r *http.Request) error {
-	text, err := s.daemon.Metrics(r.Context())
+	text, err := s.daemon.Metrics(r.Context(), api.MetricsQuery{})
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s.write(w, http.StatusOK, []byte(text))
+	w.Header().Set("Content-Type", api.MetricsType)
+	s.write(w, http.StatusOK, text)
 	return nil
 }

@@ -74,7 +74,7 @@ func Serve(ctx context.Context, o Options, journal io.Writer, tell Tell) error {
 	client := api.New(api.Options{Home: o.Home})
 	defer client.Close()
 	s := newServer(config{
-		daemon: daemon{client}, token: token, address: address, tls: over,
+		daemon: client, token: token, address: address, tls: over,
 		hosts: allowed(o, isLoopback(l.Addr()), leaf), log: log.New(journal, "", log.LstdFlags), now: time.Now,
 	})
 	if tell != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -316,7 +317,7 @@ func TestStream(t *testing.T) {
 	if !tab.next("state", &first) || !first.Full || len(first.Rows) != 3 || len(first.Figures) != 3 || first.Figures[0] != [3]int64{0, 123, 40 << 10} {
 		t.Errorf("first %+v", first)
 	}
-	if first.Traffic["api"] != [2]int64{3, 0} || first.Rows[2].Exit != "exit code 1" || first.Rows[2].Reason == "" {
+	if first.Traffic["api"] != [2]int64{3, unknown} || first.Rows[2].Exit != "exit code 1" || first.Rows[2].Reason == "" {
 		t.Errorf("first %+v", first)
 	}
 	s.daemon.mu.Lock()
@@ -506,37 +507,30 @@ func TestSearchLogs(t *testing.T) {
 func TestHistory(t *testing.T) {
 	s := newSite(t)
 	in := s.login()
-	v := func(list ...float64) []*float64 {
-		out := make([]*float64, len(list))
-		for i := range list {
-			if list[i] >= 0 {
-				out[i] = &list[i]
-			}
-		}
-		return out
-	}
-	s.daemon.history = historyAnswer{
-		Step: time.Second, Start: s.clock.now(), Points: 7,
-		Series: []historySeries{
-			{0, "api", seriesCPU, v(1, 2, 3, 4, 5, 6, -1)}, {1, "api", seriesCPU, v(1, -1, 1, 1, 1, 2, -1)},
-			{0, "api", seriesMemory, v(10, 30, 20, 10, 10, -1, -1)}, {2, "shop", seriesCPU, v(9, 9, 9, 9, 9, 9, 9)},
+	none := math.NaN()
+	s.daemon.history = api.History{
+		Step: app.Duration(time.Second), Start: s.clock.now(), Points: 7,
+		Series: []api.HistorySeries{
+			{ID: 0, Name: "api", Series: seriesCPU, Values: api.Points{1, 2, 3, 4, 5, 6, none}}, {ID: 1, Name: "api", Series: seriesCPU, Values: api.Points{1, none, 1, 1, 1, 2, none}},
+			{ID: 0, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 1}}, {ID: 1, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 3}},
+			{ID: 0, Name: "api", Series: seriesMemory, Values: api.Points{10, 30, 20, 10, 10, none, none}}, {ID: 2, Name: "shop", Series: seriesCPU, Values: api.Points{9, 9, 9, 9, 9, 9, 9}},
 		},
 	}
 	var c chart
 	_, body := s.ask(in.on(s.request("GET", "/api/history?app=api&range=10m", "")))
-	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Apps["shop"] != nil || c.Points != 7 || *c.Apps["api"][seriesCPU][0] != 2 || *c.Apps["api"][seriesCPU][1] != 2 ||
-		c.Apps["api"][seriesCPU][6] != nil || *c.Parts[1][seriesCPU][5] != 2 {
+	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Apps["shop"] != nil || c.Points != 7 || c.Apps["api"][seriesCPU][0] != 2 || c.Apps["api"][seriesCPU][1] != 2 ||
+		!math.IsNaN(c.Apps["api"][seriesCPU][6]) || c.Apps["api"][seriesQueue][0] != 2 || c.Apps["api"][seriesQueue][6] != 3 || c.Parts[1][seriesCPU][5] != 2 {
 		t.Errorf("history: %s %v", body, err)
 	}
-	if q := s.daemon.queries[0]; strings.Join(q.Targets, " ") != "0 1" || q.Step != time.Second || !q.Since.Equal(s.clock.now().Add(-10*time.Minute)) {
+	if q := s.daemon.queries[0]; strings.Join(q.Targets, " ") != "0 1" || q.Step != app.Duration(time.Second) || !q.Since.Equal(s.clock.now().Add(-10*time.Minute)) {
 		t.Errorf("asked for %+v", q)
 	}
 	c = chart{}
 	for range 3 {
 		_, body = s.ask(in.on(s.request("GET", "/api/overview", "")))
 	}
-	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Points != 2 || c.StepMS != 5000 || *c.Apps["api"][seriesCPU][0] != 4 || *c.Apps["api"][seriesCPU][1] != 8 ||
-		*c.Apps["api"][seriesMemory][0] != 30 || c.Apps["api"][seriesMemory][1] != nil {
+	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Points != 2 || c.StepMS != 5000 || c.Apps["api"][seriesCPU][0] != 4 || c.Apps["api"][seriesCPU][1] != 8 ||
+		c.Apps["api"][seriesMemory][0] != 30 || !math.IsNaN(c.Apps["api"][seriesMemory][1]) {
 		t.Errorf("overview: %s %v", body, err)
 	}
 	if n := len(s.daemon.queries); n != 2 {
@@ -549,13 +543,18 @@ func TestHistory(t *testing.T) {
 
 func TestPortRates(t *testing.T) {
 	p, at := &portRates{}, time.Now()
-	if got := p.rates(at, []portAnswer{{"a", 100, 1}, {"a", 50, 2}}); got["a"] != (traffic{3, 0}) {
+	port := func(name string, accepted int64, queue int) api.Port {
+		return api.Port{App: name, Accepted: &accepted, Queue: queue}
+	}
+	uncounted := api.Port{App: "c", Queue: 4}
+	if got := p.rates(at, []api.Port{port("a", 100, 1), port("a", 50, 2), uncounted}); got["a"] != (traffic{3, unknown}) || got["c"] != (traffic{4, unknown}) {
 		t.Errorf("at first %+v", got)
 	}
-	if got := p.rates(at.Add(2*time.Second), []portAnswer{{"a", 120, 0}, {"a", 55, 0}, {"b", 9, 0}}); got["a"] != (traffic{0, 125}) || got["b"] != (traffic{}) {
+	got := p.rates(at.Add(2*time.Second), []api.Port{port("a", 120, 0), port("a", 55, 0), port("b", 9, 0), uncounted})
+	if got["a"] != (traffic{0, 125}) || got["b"] != (traffic{0, unknown}) || got["c"] != (traffic{4, unknown}) {
 		t.Errorf("then %+v", got)
 	}
-	if got := p.rates(at.Add(3*time.Second), []portAnswer{{"a", 3, 0}}); got["a"].accepted != 0 {
+	if got := p.rates(at.Add(3*time.Second), []api.Port{port("a", 3, 0)}); got["a"].accepted != unknown {
 		t.Errorf("a counter that began anew: %+v", got)
 	}
 }

@@ -21,21 +21,10 @@ type source interface {
 	Scale(ctx context.Context, q api.ScaleRequest) (api.ActionReply, error)
 	Logs(ctx context.Context, q api.LogsQuery, h api.Handler[api.LogLine]) error
 	Events(ctx context.Context, h api.Handler[app.Event]) error
-	History(ctx context.Context, q historyQuery) (historyAnswer, error)
-	Ports(ctx context.Context) ([]portAnswer, error)
-	Metrics(ctx context.Context) (string, error)
+	History(ctx context.Context, q api.HistoryQuery) (api.History, error)
+	Ports(ctx context.Context, q api.PortsQuery) ([]api.Port, error)
+	Metrics(ctx context.Context, q api.MetricsQuery) ([]byte, error)
 }
-
-// daemon is the client of the API.
-type daemon struct{ *api.Client }
-
-var errLater = &api.Error{Code: api.CodeUnsupported, Message: "this daemon keeps no figures"}
-
-func (d daemon) History(context.Context, historyQuery) (historyAnswer, error) {
-	return historyAnswer{}, errLater
-}
-func (d daemon) Ports(context.Context) ([]portAnswer, error) { return nil, errLater }
-func (d daemon) Metrics(context.Context) (string, error)     { return "", errLater }
 
 // unsupported tells that the daemon is an older one, which cannot do it.
 func unsupported(err error) bool {

@@ -95,7 +95,7 @@ export class State {
     for (const a of apps.values()) {
       a.instances.sort((x, y) => x.id - y.id);
       const t = traffic?.[a.name];
-      [a.queue, a.accepted] = t ? [t[0], t[1] / 10] : [null, null];
+      [a.queue, a.accepted] = t ? [t[0], t[1] < 0 ? null : t[1] / 10] : [null, null];
       const fresh = !a.rings;
       a.rings ||= newRings();
       for (const ring of Object.values(a.rings)) ring.shift(moved);
