@@ -62,7 +62,7 @@ fingerprint is printed, for comparing it with what the browser shows.`,
 	f := cmd.Flags()
 	f.StringVar(&d.options.Listen, "listen", web.DefaultListen, "`address` to listen on: host:port, :port for all addresses, or a port")
 	f.StringVar(&d.options.Cert, "cert", "", "PEM `file` with the certificate (default: one of its own making, if TLS is needed)")
-	f.StringVar(&d.options.Key, "key", "", "PEM `file` with the certificate's key")
+	f.StringVar(&d.options.Key, "key", "", "PEM `file` with the certificate's key (default: that of the certificate of its own making)")
 	f.StringArrayVar(&d.options.Names, "host", nil, "`name` by which browsers may call this machine; repeatable (default: its own, and the certificate's)")
 	f.BoolVar(&d.newToken, "new-token", false, "make another token; who is signed in is signed out")
 	f.BoolVar(&d.foreground, "foreground", false, "stay in the foreground, as no app")
@@ -134,6 +134,9 @@ func (d *dashboard) start(ctx context.Context) error {
 func (d *dashboard) spec(ctx context.Context) (app.Spec, error) {
 	if _, port, err := net.SplitHostPort(d.options.Listen); err == nil && port == "0" {
 		return app.Spec{}, errors.New("--listen: port 0 is a different one at each start; name one, or add --foreground")
+	}
+	if _, err := d.client.Version(ctx); err != nil { // begins a daemon, and with it the home
+		return app.Spec{}, err
 	}
 	spec, _, err := ecosystem.FromArgs(ctx, ecosystem.StartOptions{
 		Target: d.Exe, Name: web.AppName, Dir: d.Home, Environ: d.Environ, CPUs: d.CPUs,

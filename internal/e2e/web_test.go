@@ -573,11 +573,7 @@ func (c *crowd) log(w http.ResponseWriter, r *http.Request) {
 func TestWebStaysResponsive(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
-	dir, err := os.MkdirTemp("", "pw-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	l, err := net.Listen("unix", filepath.Join(dir, "pace.sock"))
 	if err != nil {
 		t.Fatal(err)
@@ -622,8 +618,7 @@ func TestWebStaysResponsive(t *testing.T) {
 	}
 	small("the overview", 1500)
 	// Down to the end of 401 rows, and a filter.
-	eval[any](s, `(window.scrollTo(0, document.body.scrollHeight), null)`)
-	s.wait(`[...document.querySelectorAll('tr.app')].some((r) => r.innerText.startsWith('big'))`)
+	s.wait(`(window.scrollTo(0, document.body.scrollHeight), [...document.querySelectorAll('tr.app')].some((r) => r.innerText.startsWith('big')))`)
 	small("its end", 1500)
 	eval[any](s, `(window.scrollTo(0, 0), document.querySelector('#filter').focus(), null)`)
 	s.ok(s.page.Type("app-49"))

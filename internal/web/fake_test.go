@@ -135,7 +135,9 @@ func (f *fakeDaemon) History(_ context.Context, q api.HistoryQuery) (api.History
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queries = append(f.queries, q)
-	return f.history, nil
+	h := f.history
+	h.Series = append([]api.HistorySeries{}, h.Series...)
+	return h, nil
 }
 
 func (f *fakeDaemon) Ports(context.Context, api.PortsQuery) ([]api.Port, error) {
@@ -216,17 +218,28 @@ func (s *site) request(method, target, body string) *http.Request {
 	return r
 }
 
+// reply is an answer whose body has been read.
+type reply struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+func (r reply) Cookies() []*http.Cookie { return r.cookies }
+
 // ask answers a request and returns what is in the answer.
-func (s *site) ask(r *http.Request) (*http.Response, string) {
+func (s *site) ask(r *http.Request) (reply, string) {
 	s.t.Helper()
 	w := httptest.NewRecorder()
 	s.handler.ServeHTTP(w, r)
 	answer := w.Result()
+	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return answer, string(body)
+	return reply{answer.StatusCode, answer.Status, answer.Header, answer.Cookies()}, string(body)
 }
 
 // signedIn is what signing in gives.

@@ -177,8 +177,8 @@ func together(series string, values column) float64 {
 
 // The small charts of the overview: so many points of so many seconds.
 const (
-	overviewSeconds = 5
-	overviewBack    = 5 * time.Minute
+	overviewSeconds = 3
+	overviewBack    = 3 * time.Minute
 	overviewKept    = 5 * time.Second
 )
 

@@ -117,7 +117,7 @@ func hostOf(hostport string) string {
 const keyHeader = "Paceline-Key"
 
 func (s *server) cookieName() string {
-	_, port, _ := net.SplitHostPort(s.address) //nolint:errcheck // it is ours
+	_, port, _ := net.SplitHostPort(s.address)
 	name := "pace-" + port
 	if s.tls {
 		name = "__Host-" + name

@@ -225,7 +225,7 @@ func TestNeedsBothHalves(t *testing.T) {
 // same whatever is wrong with them.
 func TestWrongTokens(t *testing.T) {
 	s := newSite(t)
-	wrong := func(i int) (*http.Response, string) {
+	wrong := func(i int) (reply, string) {
 		if i%2 == 0 {
 			return s.ask(s.request("POST", "/api/login", `{"token":"no"}`))
 		}

@@ -125,7 +125,7 @@ func (s *server) detail(ctx context.Context, name string) (*detail, error) {
 	for i := range one.Instances {
 		in := &one.Instances[i]
 		o := detailOf{ID: in.ID, Created: milliseconds(in.CreatedAt), Notes: in.Notes, Checks: in.Checks, Metrics: in.Metrics}
-		if in.LastExit != nil {
+		if in.LastExit != nil && !in.LastExit.Wanted {
 			o.Exit, o.ExitAt, o.Stderr = in.LastExit.String(), milliseconds(in.LastExit.At), in.LastExit.Stderr
 		}
 		if in.Balance != "" {

@@ -511,9 +511,12 @@ func TestHistory(t *testing.T) {
 	s.daemon.history = api.History{
 		Step: app.Duration(time.Second), Start: s.clock.now(), Points: 7,
 		Series: []api.HistorySeries{
-			{ID: 0, Name: "api", Series: seriesCPU, Values: api.Points{1, 2, 3, 4, 5, 6, none}}, {ID: 1, Name: "api", Series: seriesCPU, Values: api.Points{1, none, 1, 1, 1, 2, none}},
-			{ID: 0, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 1}}, {ID: 1, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 3}},
-			{ID: 0, Name: "api", Series: seriesMemory, Values: api.Points{10, 30, 20, 10, 10, none, none}}, {ID: 2, Name: "shop", Series: seriesCPU, Values: api.Points{9, 9, 9, 9, 9, 9, 9}},
+			{ID: 0, Name: "api", Series: seriesCPU, Values: api.Points{1, 2, 3, 4, 5, 6, none}},
+			{ID: 1, Name: "api", Series: seriesCPU, Values: api.Points{1, none, 1, 1, 1, 2, none}},
+			{ID: 0, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 1}},
+			{ID: 1, Name: "api", Series: seriesQueue, Values: api.Points{2, none, none, none, none, none, 3}},
+			{ID: 0, Name: "api", Series: seriesMemory, Values: api.Points{10, 30, 20, 10, 10, none, none}},
+			{ID: 2, Name: "shop", Series: seriesCPU, Values: api.Points{9, 9, 9, 9, 9, 9, 9}},
 		},
 	}
 	var c chart
@@ -529,8 +532,8 @@ func TestHistory(t *testing.T) {
 	for range 3 {
 		_, body = s.ask(in.on(s.request("GET", "/api/overview", "")))
 	}
-	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Points != 2 || c.StepMS != 5000 || c.Apps["api"][seriesCPU][0] != 4 || c.Apps["api"][seriesCPU][1] != 8 ||
-		c.Apps["api"][seriesMemory][0] != 30 || !math.IsNaN(c.Apps["api"][seriesMemory][1]) {
+	if err := json.Unmarshal([]byte(body), &c); err != nil || c.Points != 3 || c.StepMS != 3000 || c.Apps["api"][seriesCPU][0] != 3 || c.Apps["api"][seriesCPU][1] != 6.333 ||
+		c.Apps["api"][seriesMemory][0] != 30 || c.Apps["api"][seriesMemory][1] != 10 || !math.IsNaN(c.Apps["api"][seriesMemory][2]) {
 		t.Errorf("overview: %s %v", body, err)
 	}
 	if n := len(s.daemon.queries); n != 2 {

@@ -46,7 +46,7 @@ func (s *server) stream(me who, w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	out, err := newSender(w)
 	if err != nil {
-		return nil //nolint:nilerr // the client has left
+		return nil // the client has left
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -275,7 +275,7 @@ func (f *following) tellDetail(ctx context.Context) error {
 	defer cancel()
 	d, err := f.server.detail(ctx, f.name)
 	if err != nil || reflect.DeepEqual(d, f.detail) {
-		return nil //nolint:nilerr // the app is gone, or the daemon: the state says so
+		return nil // the app is gone, or the daemon: the state says so
 	}
 	f.detail = d
 	return f.tell("app", d)

@@ -29,7 +29,7 @@ const patience = time.Minute
 func main() {
 	pace := flag.String("pace", "bin/pace", "the binary")
 	out := flag.String("out", "docs/img", "the folder for the pictures")
-	lively := flag.Duration("lively", 50*time.Second, "how long the apps work before the pictures are taken")
+	lively := flag.Duration("lively", 170*time.Second, "how long the apps work before the pictures are taken")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -85,7 +85,7 @@ func run(ctx context.Context, pace, out string, lively time.Duration) (err error
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, box.Close(context.Background())) }()
+	defer func() { err = errors.Join(err, box.Close(ctx)) }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for _, a := range apps() {
@@ -215,7 +215,9 @@ func shoot(p *browser.Page, out string) error {
 		if err := os.WriteFile(file, picture, 0o644); err != nil { //nolint:gosec // anybody may look at it
 			return err
 		}
-		fmt.Fprintf(os.Stdout, "%s: %d bytes\n", file, len(picture))
+		if _, err := fmt.Fprintf(os.Stdout, "%s: %d bytes\n", file, len(picture)); err != nil {
+			return err
+		}
 	}
 	if faults := p.Faults(); len(faults) > 0 {
 		return fmt.Errorf("the page complained: %q", faults)

@@ -23,7 +23,7 @@ export function overview(main, state) {
     const value = h('dd', null, '–');
     return { el: h('div', { class: 'tile' }, h('dt', null, name), value), value };
   };
-  const tiles = { apps: tile('Apps'), instances: tile('Instances online'), cpu: tile('CPU'), memory: tile('Memory'), accepted: tile('Connections/s'), restarts: tile('Restarts') };
+  const tiles = { apps: tile('Apps'), instances: tile('Online'), cpu: tile('CPU'), memory: tile('Memory'), accepted: tile('Connections/s'), restarts: tile('Restarts') };
   const filter = h('input', { type: 'search', id: 'filter', placeholder: 'Filter by name, port or state', 'aria-label': 'Filter apps', autocomplete: 'off', spellcheck: 'false', 'data-slash': true, on: { input: () => draw() } });
   const troubled = h('input', { type: 'checkbox', on: { change: () => draw() } });
   const shown = h('span', { class: 'muted', role: 'status', 'aria-live': 'polite' });

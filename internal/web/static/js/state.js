@@ -1,7 +1,7 @@
 // What is known of all instances, kept up to date by the stream.
 
 export const points = 60;
-export const bucket = 5000; // milliseconds of each point of a small chart
+export const bucket = 3000; // milliseconds of each point of a small chart
 
 // Ring is a small chart's values: the mean, or the highest, of each bucket.
 class Ring {

@@ -47,12 +47,15 @@ export function trend(name) {
   function take(c) {
     const newer = times.at(-1) ?? 0, live = range[0] === '10m';
     const old = { times, columns };
-    times = Array.from({ length: c.points || 0 }, (_, i) => Math.round((c.start + i * c.step) / 1000));
-    columns = new Map();
     const mine = c.apps?.[name] ?? {};
-    for (const [series, values] of Object.entries(mine)) if (series !== 'restarts') columns.set(series, values.slice());
-    for (const [id, of] of Object.entries(c.instances ?? {})) for (const [series, values] of Object.entries(of)) columns.set(`${series} ${id}`, values.slice());
-    restarts = (mine.restarts ?? []).flatMap((n, i) => (n ? [{ at: times[i], bad: true }] : []));
+    // From when something is known on: an app that is new has no empty hours before it.
+    const first = (mine.cpu ?? []).findIndex((v) => v !== null);
+    const cut = Math.max(0, Math.min(first < 0 ? 0 : first, (c.points || 0) - 30));
+    times = Array.from({ length: Math.max(0, (c.points || 0) - cut) }, (_, i) => Math.round((c.start + (cut + i) * c.step) / 1000));
+    columns = new Map();
+    for (const [series, values] of Object.entries(mine)) if (series !== 'restarts') columns.set(series, values.slice(cut));
+    for (const [id, of] of Object.entries(c.instances ?? {})) for (const [series, values] of Object.entries(of)) columns.set(`${series} ${id}`, values.slice(cut));
+    restarts = (mine.restarts ?? []).slice(cut).flatMap((n, i) => (n ? [{ at: times[i], bad: true }] : []));
     if (live && newer) { // what has been seen since goes on
       const from = times.length ? old.times.findIndex((t) => t > times.at(-1)) : 0;
       if (from >= 0) {
