@@ -44,9 +44,7 @@ func (s *server) act(me who, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.log.Printf("%s %s %v %s: asked for by %s", q.Action, strconv.Quote(name), targets, q.Instances, me.remote)
-	// The daemon answers when it is done; the client of this must not be cut off before.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // as good with one
+	s.log.Printf("%s %q %v %q: asked for by %s", q.Action, name, targets, q.Instances, me.remote)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actTimeout)
 	defer cancel()
 	reply, err := do(ctx)
@@ -106,7 +104,8 @@ func lineOf(l *api.LogLine) line {
 // logsQuery is a page's wish of logs.
 type logsQuery struct {
 	api.LogsQuery
-	name string
+	name      string
+	instances int // of the app
 }
 
 // mine leaves out what another app, with a namespace of that name, has written.
@@ -118,7 +117,7 @@ func (s *server) logsQuery(r *http.Request) (*logsQuery, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &logsQuery{name: name, LogsQuery: api.LogsQuery{Targets: []string{name}, Stream: api.Stream(v.Get("stream"))}}
+	q := &logsQuery{name: name, instances: len(ids), LogsQuery: api.LogsQuery{Targets: []string{name}, Stream: api.Stream(v.Get("stream"))}}
 	if id := v.Get("id"); id != "" {
 		if !slices.Contains(ids, id) {
 			return nil, &api.Error{Code: api.CodeNotFound, Message: strconv.Quote(name) + " has no instance " + strconv.Quote(id)}

@@ -343,7 +343,7 @@ func TestBodies(t *testing.T) {
 		body, kind string
 		want       int
 	}{
-		"too long":          {long, "application/json", http.StatusBadRequest},
+		"too long":          {long, "application/json", http.StatusRequestEntityTooLarge},
 		"a form":            {"action=restart&app=api", "application/x-www-form-urlencoded", http.StatusUnsupportedMediaType},
 		"text that is JSON": {`{"action":"restart","app":"api"}`, "text/plain", http.StatusUnsupportedMediaType},
 		"no type":           {`{"action":"restart","app":"api"}`, "", http.StatusUnsupportedMediaType},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -55,9 +56,16 @@ func (s *server) handler() http.Handler {
 	return guard{hosts: s.hosts, tls: s.tls, next: mux}
 }
 
-// readable bounds and checks what a request brings.
+// readable reads and checks what a request brings. From then on the answer may take
+// its time.
 func (s *server) readable(w http.ResponseWriter, r *http.Request) bool {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		refuse(w, http.StatusRequestEntityTooLarge, "the request is too long, or did not arrive")
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // an error is a connection without deadlines
 	if r.Method != http.MethodPost {
 		return true
 	}
@@ -113,9 +121,6 @@ func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		if _, long := errors.AsType[*http.MaxBytesError](err); long {
-			return invalid("the request is too long")
-		}
 		return invalid("the request is not the JSON it should be")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -141,8 +146,8 @@ func (s *server) sendAs(w http.ResponseWriter, status int, v any) {
 
 // write sends a whole answer to a client that has to take it in time.
 func (s *server) write(w http.ResponseWriter, status int, body []byte) {
-	// An error is a connection that cannot have a deadline; it is as good without.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	// From now on, however long the answer has taken.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // as above
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error is the client's, who has left
 }

@@ -224,7 +224,8 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	wg.Go(func() { s.feed.run(feeding) })
 	h := &http.Server{
 		Handler: s.handler(), ErrorLog: s.log,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 	}
 	ended := make(chan error, 1)
 	wg.Go(func() { ended <- h.Serve(l) })

@@ -124,6 +124,19 @@ func TestElsewhereItIsTLS(t *testing.T) {
 	if shown != fingerprint || r.StatusCode != http.StatusOK || r.TLS.Version < tls.VersionTLS12 || r.ProtoMajor != 2 {
 		t.Errorf("fingerprint %s, told %s; %s %s", shown, fingerprint, r.Proto, r.Status)
 	}
+	// A stream, by HTTP/2, and with what the daemon has to say: that it is not there.
+	q.URL.Path = "/api/stream"
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if r, err = client.Do(q.WithContext(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	stream := &events{t: t, body: r.Body, lines: bufio.NewScanner(r.Body)}
+	var state stateEvent
+	if !stream.next("state", &state) || !strings.Contains(state.Down, "does not answer") {
+		t.Errorf("stream: %+v", state)
+	}
+	r.Body.Close()
 	if _, again, err := o.Address(t.Context()); err != nil || again != fingerprint {
 		t.Errorf("the certificate is not kept: %s %v", again, err)
 	}

@@ -82,6 +82,16 @@ func (s *sessions) find(cookie, key string) *session {
 	return found
 }
 
+// use keeps a session from being idle, and ends those that are; nil is none.
+func (s *sessions) use(one *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one != nil {
+		one.used = s.now()
+	}
+	s.expire()
+}
+
 // end signs out.
 func (s *sessions) end(cookie string) {
 	s.mu.Lock()

@@ -17,7 +17,7 @@ import (
 const (
 	flushLogs   = 100 * time.Millisecond // how often lines are passed on
 	batchLines  = 400                    // at a time at most; the rest waits where it is
-	firstLines  = 300                    // old lines of each log that come first
+	firstLines  = 500                    // old lines of all instances that come first, of each stream
 	detailEvery = 2 * time.Second
 	beatEvery   = 15 * time.Second // a page that hears nothing for longer comes again
 )
@@ -39,7 +39,7 @@ func (s *server) stream(me who, w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		q.Lines, q.Follow = firstLines, true
+		q.Lines, q.Follow = max(firstLines/q.instances, 5), true
 		logs = q
 	}
 	ctx, cancel := context.WithCancel(r.Context())
@@ -55,11 +55,7 @@ func (s *server) stream(me who, w http.ResponseWriter, r *http.Request) error {
 	if logs != nil {
 		wg.Go(func() { f.readLogs(ctx, logs) })
 	}
-	var ended chan struct{} // of a bearer: never
-	if me.session != nil {
-		ended = me.session.ended
-	}
-	f.run(ctx, ended)
+	f.run(ctx, me.session)
 	return nil
 }
 
@@ -75,9 +71,6 @@ func newSender(w http.ResponseWriter) (*sender, error) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx in front must not collect it
 	s := &sender{w: w, c: http.NewResponseController(w)}
-	if err := s.c.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
 	w.WriteHeader(http.StatusOK)
 	return s, s.flush()
 }
@@ -117,8 +110,13 @@ type following struct {
 	detail *detail
 }
 
-// run sends until the client leaves, signs out, or all ends.
-func (f *following) run(ctx context.Context, ended <-chan struct{}) {
+// run sends until the client leaves, signs out, or all ends. Without a session it is
+// a script's, which has no end of its own.
+func (f *following) run(ctx context.Context, signedIn *session) {
+	var ended <-chan struct{}
+	if signedIn != nil {
+		ended = signedIn.ended
+	}
 	t, leave := f.server.feed.follow()
 	defer leave()
 	beat, batch := time.NewTicker(beatEvery), time.NewTicker(flushLogs)
@@ -148,6 +146,7 @@ func (f *following) run(ctx context.Context, ended <-chan struct{}) {
 		case <-details.C:
 			err = f.tellDetail(ctx)
 		case <-beat.C:
+			f.server.sessions.use(signedIn) // who looks is not idle
 			f.out.buf.WriteString(": still here\n\n")
 			err = f.out.flush()
 		}

@@ -106,7 +106,7 @@ export class Stream {
       if (this.abort !== abort) return; // cut on purpose
       this.abort = undefined;
       if (this.ended || error?.status === 401) return;
-      this.link(false, error instanceof Refused ? error.message : '');
+      this.link(false, error instanceof Refused ? error.message : '', error?.status);
       this.timer = setTimeout(() => this.begin(), this.wait * (0.75 + Math.random() / 2));
       this.wait = Math.min(this.wait * 2, 10_000);
     });

@@ -69,6 +69,9 @@ export function detail(main, state, name) {
   show();
   return {
     params: { app: name },
+    missing: () => {
+      gone.hidden = false;
+    },
     begun: parts.logs.begun,
     state: show,
     logs: parts.logs.add,

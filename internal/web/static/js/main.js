@@ -63,7 +63,10 @@ async function show(moved) {
     events: tell('events'),
     logs: tell('logs'),
     app: tell('app'),
-  }, tellLink);
+  }, (up, why, status) => {
+    tellLink(up, why);
+    if (status === 404 && here === page) page.missing?.();
+  });
 }
 
 function entered() {
