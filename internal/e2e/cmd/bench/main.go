@@ -52,6 +52,7 @@ func parts() []part {
 		{"anykill", "failed requests while copies of programs are killed", measureAnyKill},
 		{"throughput", "requests/s of two copies, against the program's own SO_REUSEPORT and Node's cluster", measureThroughput},
 		{"adoption", "what it costs an unmodified program to be adopted", measureAdoption},
+		{"web", "the first view of the dashboard in a browser, and what an open page costs the daemon", measureWeb},
 	}
 }
 
