@@ -213,7 +213,10 @@ func (s *Server) listen(c *call, key string, sock *socket) error {
 func (s *Server) setFD(c *call, sock *socket, fd int) error {
 	its := int(int32(c.Args[0]))
 	closeOnExec := closesOnExec(c.TID, its)
-	watches := epollWatches(c.pid, its, inodeOf(sock.fd))
+	var watches []watched
+	if !unwatched(c.pid, its, sock.fd) {
+		watches = epollWatches(c.pid, its, inodeOf(sock.fd))
+	}
 	err := kernel.SetFD(s.fd, c.ID, fd, its, closeOnExec)
 	if errors.Is(err, unix.ENOENT) {
 		c.decided = false // if its caller lives, it has to be done once more

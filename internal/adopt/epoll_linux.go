@@ -41,6 +41,35 @@ func epollWatches(pid, fd int, inode uint64) (list []watched) {
 	return list
 }
 
+// unwatched reports that no epoll of a process watches its descriptor fd, of which
+// socket is our duplicate. It says so for nearly all programs, in a tenth of the time that
+// epollWatches needs; false is that it cannot tell: before Linux 6.2, without kcmp(2),
+// for a program with many descriptors, and where one is watched.
+func unwatched(pid, fd, socket int) bool {
+	const kcmpEpollTarget, most = 7, 256 // KCMP_EPOLL_TFD
+	var folder unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/fd", pid), &folder); err != nil || folder.Size == 0 {
+		return false // its size is the number of descriptors, since Linux 6.2
+	}
+	open := int64(0)
+	for n := uint32(0); open < folder.Size; n++ {
+		if n == most {
+			return false
+		}
+		slot := struct{ epoll, fd, skip uint32 }{epoll: n, fd: uint32(fd)} // struct kcmp_epoll_slot
+		_, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(pid), kcmpEpollTarget,
+			uintptr(socket), uintptr(unsafe.Pointer(&slot)), 0)
+		switch errno {
+		case unix.EBADF: // not open
+		case unix.EINVAL, unix.ENOENT: // no epoll, or one that does not know fd
+			open++
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // epollsOf returns a process's descriptors that are epolls. A program waits for it as
 // it starts, so it does not take the time of os.ReadDir.
 func epollsOf(pid int) (list []int) {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseWatch(t *testing.T) {
@@ -48,6 +50,50 @@ func FuzzParseWatch(f *testing.F) {
 			t.Errorf("found %x, %x, but not ok", events, data)
 		}
 	})
+}
+
+func TestUnwatched(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	socket, err := unix.Dup(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(socket)
+	var folder unix.Stat_t
+	if err := unix.Stat("/proc/self/fd", &folder); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever cannot tell says no.
+	_, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(os.Getpid()), 0, 0, 0, 0)
+	tells := folder.Size > 0 && errno == 0
+	epolls := make([]int, 2)
+	for i := range epolls {
+		if epolls[i], err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(epolls[i])
+	}
+	if got := unwatched(os.Getpid(), fd, socket); got != tells {
+		t.Errorf("nobody watches it: %v, want %v", got, tells)
+	}
+	for _, watched := range []int{fd, socket} { // the second is another descriptor of the same socket
+		if err := unix.EpollCtl(epolls[1], unix.EPOLL_CTL_ADD, watched, &unix.EpollEvent{Fd: int32(watched)}); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := unwatched(os.Getpid(), fd, socket), tells && watched != fd; got != want {
+			t.Errorf("descriptor %d of %d is watched: %v, want %v", watched, fd, got, want)
+		}
+		if err := unix.EpollCtl(epolls[1], unix.EPOLL_CTL_DEL, watched, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if unwatched(1<<30, fd, socket) {
+		t.Error("a process that does not exist watches nothing")
+	}
 }
 
 // A program that has epoll watch its socket before it listens is told of the
@@ -96,7 +142,7 @@ print("done", flush=True)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Minute))
 		b := make([]byte, 5)
 		if _, err := c.Read(b); err != nil || string(b) != "hello" {
 			t.Errorf("read %q, %v", b, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -168,7 +169,7 @@ func (p *program) line() string {
 			p.t.Fatalf("%v has ended", p.cmd.Args)
 		}
 		return line
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatalf("%v writes nothing", p.cmd.Args)
 	}
 	panic("not reached")
@@ -178,7 +179,7 @@ func (p *program) line() string {
 func (p *program) all() string {
 	p.t.Helper()
 	var b strings.Builder
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.lines:
@@ -211,13 +212,23 @@ func tool(t testing.TB, name string, args ...string) *exec.Cmd {
 	return exec.Command(path, args...)
 }
 
-// addressOf gives each test a loopback address of its own.
+// addressOf gives each test a loopback address of its own, with a port that no other
+// program has on all addresses.
 func addressOf(t testing.TB) netip.AddrPort {
 	h := uint32(os.Getpid()) * 2654435761
 	for _, c := range []byte(t.Name()) {
 		h = (h ^ uint32(c)) * 16777619
 	}
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 1 + byte(h>>16)%250, byte(h >> 8), 1 + byte(h)%250}), 18231)
+	host := netip.AddrFrom4([4]byte{127, 1 + byte(h>>16)%250, byte(h >> 8), 1 + byte(h)%250})
+	for port := uint16(18231); port < 18331; port++ {
+		at := netip.AddrPortFrom(host, port)
+		if l, err := net.Listen("tcp4", at.String()); err == nil {
+			_ = l.Close()
+			return at
+		}
+	}
+	t.Fatalf("no free port on %v", host)
+	return netip.AddrPort{}
 }
 
 // fake is a handler that does what the kernel would, and tells of it.

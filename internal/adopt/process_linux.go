@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,8 @@ type status struct {
 	caps uint64 // effective capabilities
 }
 
-// readFile reads a file of /proc. A program waits for it as it starts, and package os
+// readFile reads a file of /proc that is one record, of which the kernel gives less than
+// is asked for at its end only. A program waits for it as it starts, and package os
 // would have its poller look at each.
 func readFile(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -39,10 +41,9 @@ func readFile(path string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if m == 0 {
+		if n += m; n < len(buffer) {
 			return buffer[:n], nil
 		}
-		n += m
 	}
 }
 
@@ -76,14 +77,24 @@ func mayBindLow(tid int) bool {
 		err == nil && ourErr == nil && theirs == ours
 }
 
+// freePorts stays open: each bind looks at it, and to open it takes most of the time.
+var freePorts = sync.OnceValue(func() int {
+	fd, err := unix.Open("/proc/sys/net/ipv4/ip_unprivileged_port_start", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
 // firstFreePort is the lowest port that everybody may bind.
 func firstFreePort() int {
 	const before411 = 1024
-	text, err := readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	text := make([]byte, 16)
+	n, err := unix.Pread(freePorts(), text, 0)
 	if err != nil {
 		return before411
 	}
-	port, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+	port, err := strconv.Atoi(string(bytes.TrimSpace(text[:n])))
 	if err != nil {
 		return before411
 	}
@@ -120,12 +131,21 @@ func takeFD(tid, fd int) (int, error) {
 	return unix.PidfdGetfd(pidfd, fd, 0)
 }
 
+// blocking is a descriptor that no runtime polls. It stays open.
+var blocking = sync.OnceValue(func() int {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return -1
+	}
+	return fd
+})
+
 // unpolled returns a duplicate of a descriptor as a file that the runtime does not
 // poll. os.NewFile registers whatever is non-blocking with the poller, which would
 // then wake this process at each connection; it looks only once, so it gets to see
 // another descriptor first.
 func unpolled(fd int) (f *os.File, number int, err error) {
-	placeholder, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	placeholder, err := unix.FcntlInt(uintptr(blocking()), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, -1, err
 	}

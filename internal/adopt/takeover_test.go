@@ -139,7 +139,7 @@ func TestCloseLeavesCallsToTheNext(t *testing.T) {
 func (tr *trap) receiveAsIfDying() kernel.Notification {
 	tr.t.Helper()
 	poll := []unix.PollFd{{Fd: int32(tr.listener.FD), Events: unix.POLLIN}}
-	for deadline := time.Now().Add(10 * time.Second); poll[0].Revents&unix.POLLIN == 0; {
+	for deadline := time.Now().Add(time.Minute); poll[0].Revents&unix.POLLIN == 0; {
 		if _, err := unix.Poll(poll, 100); err != nil && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
 			tr.t.Fatalf("no call: %v", err)
 		}
@@ -187,7 +187,7 @@ func TestOrphanCallIsFoundByItsNumber(t *testing.T) {
 func (tr *trap) stopped() {
 	tr.t.Helper()
 	poll := []unix.PollFd{{Fd: int32(tr.listener.FD), Events: unix.POLLIN}}
-	for deadline := time.Now().Add(10 * time.Second); poll[0].Revents&unix.POLLIN == 0; {
+	for deadline := time.Now().Add(time.Minute); poll[0].Revents&unix.POLLIN == 0; {
 		if _, err := unix.Poll(poll, 100); err != nil && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
 			tr.t.Fatalf("no call: %v", err)
 		}

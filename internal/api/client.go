@@ -73,6 +73,7 @@ func (c *Client) Instances(ctx context.Context, q InstancesQuery) (list []app.St
 	}
 	if q.Brief {
 		v.Set("brief", "1")
+		return list, c.get(ctx, "/v1/instances", v, (*Briefs)(&list))
 	}
 	return list, c.get(ctx, "/v1/instances", v, &list)
 }
@@ -405,7 +406,12 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if list, ok := into.(*Briefs); ok {
+		err = list.decode(body)
+	} else {
+		err = json.Unmarshal(body, into)
+	}
+	if err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil

@@ -51,9 +51,14 @@ func TestNormalise(t *testing.T) {
 		{"__complete start ap", "__complete start ap"},
 		{"start -", "start -"},
 	} {
-		got, err := normalise(newCLI(Options{}).root(), strings.Fields(c.in))
+		got, err := normalise(newCLI(Options{}).root(""), strings.Fields(c.in))
 		if err != nil || strings.Join(got, " ") != c.want {
 			t.Errorf("%q: got %q, %v; want %q", c.in, strings.Join(got, " "), err, c.want)
+		}
+		first, _, _ := strings.Cut(c.in, " ")
+		alone, err := normalise(newCLI(Options{}).root(first), strings.Fields(c.in))
+		if err != nil || !slices.Equal(alone, got) {
+			t.Errorf("%q with that command alone: got %q, %v; want %q", c.in, strings.Join(alone, " "), err, c.want)
 		}
 	}
 }
@@ -106,7 +111,7 @@ func TestUnknownCommands(t *testing.T) {
 
 // The commands of PM2 that are not there yet must not hide one that is.
 func TestLaterCommandsAreNotThere(t *testing.T) {
-	root := newCLI(Options{}).root()
+	root := newCLI(Options{}).root("")
 	for _, name := range laterCommands() {
 		if find(root, name) != nil {
 			t.Errorf("%s is there", name)
@@ -123,7 +128,7 @@ func TestLaterCommandsAreNotThere(t *testing.T) {
 // normalise finds the command by knowing which options take a value, whatever
 // the command.
 func TestOptionsTakeAValueInAllCommandsOrNone(t *testing.T) {
-	root := newCLI(Options{}).root()
+	root := newCLI(Options{}).root("")
 	takes := map[string]bool{}
 	for _, cmd := range root.Commands() {
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -142,8 +147,36 @@ func TestOptionsTakeAValueInAllCommandsOrNone(t *testing.T) {
 	}
 }
 
+// A command is found by its declared words before it is built.
+func TestCommandsAreDeclaredByTheirWords(t *testing.T) {
+	c := newCLI(Options{})
+	all := map[string]bool{}
+	for _, g := range commandGroups() {
+		for _, d := range g.commands {
+			cmd := d.build(c)
+			if want := strings.Join(append([]string{cmd.Name()}, cmd.Aliases...), " "); d.words != want {
+				t.Errorf("declared as %q, is %q", d.words, want)
+			}
+			for word := range strings.FieldsSeq(d.words) {
+				if all[word] {
+					t.Errorf("two commands are called %s", word)
+				}
+				all[word] = true
+				if list := c.root(word).Commands(); len(list) != 1 || list[0].Name() != cmd.Name() {
+					t.Errorf("%s alone builds %d commands", word, len(list))
+				}
+			}
+		}
+	}
+	for _, word := range []string{"", "help", "-v", "lst"} {
+		if n := len(c.root(word).Commands()); n < 50 {
+			t.Errorf("%q builds %d commands, want all", word, n)
+		}
+	}
+}
+
 func TestEveryCommandHasHelp(t *testing.T) {
-	root := newCLI(Options{}).root()
+	root := newCLI(Options{}).root("")
 	for _, cmd := range root.Commands() {
 		if cmd.Hidden {
 			continue
@@ -200,7 +233,7 @@ func FuzzNormalise(f *testing.F) {
 	f.Add("-l x start app.js --watch src --watch -- --watch y")
 	f.Fuzz(func(t *testing.T, line string) {
 		in := strings.Fields(line)
-		root := newCLI(Options{}).root()
+		root := newCLI(Options{}).root("")
 		got, err := normalise(root, in)
 		if err != nil {
 			if strings.Contains(oneLine(err.Error()), "\n") {

@@ -145,7 +145,11 @@ func (o *Options) getenv(name string) string {
 }
 
 func (c *cli) run(ctx context.Context) error {
-	root := c.root()
+	first := ""
+	if len(c.Args) > 0 {
+		first = c.Args[0]
+	}
+	root := c.root(first)
 	c.overview = func() error { return c.pm2Table(ctx, nil, listing{}) }
 	args, err := normalise(root, c.Args)
 	if err != nil {
@@ -251,8 +255,9 @@ func (c *cli) tellVersion() {
 	}
 }
 
-// root builds the tree of commands.
-func (c *cli) root() *cobra.Command {
+// root builds the tree of commands: of the command first alone if there is one by
+// that name, else of all, since options may stand before the command.
+func (c *cli) root(first string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pace",
 		Short: "Keep servers up, share their ports, reload them without a failed request",
@@ -282,9 +287,10 @@ server on one port, and replaces them without a failed request.`,
 	flags.BoolVarP(&c.silent, "silent", "s", false, "print errors only")
 	flags.BoolVar(&c.look.noColour, "no-color", false, "no colours, as with the variable NO_COLOR")
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true}) // normalise makes --help of it
-	for _, g := range commandGroups() {
+	for _, g := range only(commandGroups(), first) {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
-		for _, cmd := range g.commands(c) {
+		for _, d := range g.commands {
+			cmd := d.build(c)
 			cmd.GroupID = g.id
 			cmd.Flags().SortFlags = false
 			cmd.DisableFlagsInUseLine = true

@@ -15,42 +15,101 @@ import (
 // commandGroup is a heading of the help.
 type commandGroup struct {
 	id, title string
-	commands  func(c *cli) []*cobra.Command
+	commands  []declared
+}
+
+// declared is a command that can be built. Declaring all options of all commands
+// takes most of a millisecond, a tenth of what `pace list` may take, so one that is
+// called by its first word is built alone: see root.
+type declared struct {
+	words string // its name, then its aliases; a test holds that they are those
+	build func(c *cli) *cobra.Command
 }
 
 func commandGroups() []commandGroup {
 	return []commandGroup{
-		{"apps", "Run apps:", func(c *cli) []*cobra.Command {
-			return []*cobra.Command{
-				c.startCommand(), c.runtimeCommand(), c.devCommand(), c.stopCommand(), c.restartCommand(),
-				c.reloadCommand(), c.scaleCommand(), c.deleteCommand(), c.resetCommand(),
-				c.startOrCommand("startOrRestart", api.ApplyRestart),
-				c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload"), c.serveCommand(),
-				c.deployCommand(),
-			}
+		{"apps", "Run apps:", []declared{
+			{"start", (*cli).startCommand},
+			{"runtime", (*cli).runtimeCommand},
+			{"dev", (*cli).devCommand},
+			{"stop", (*cli).stopCommand},
+			{"restart", (*cli).restartCommand},
+			{"reload", (*cli).reloadCommand},
+			{"scale", (*cli).scaleCommand},
+			{"delete del", (*cli).deleteCommand},
+			{"reset", (*cli).resetCommand},
+			{"startOrRestart", func(c *cli) *cobra.Command { return c.startOrCommand("startOrRestart", api.ApplyRestart) }},
+			{"startOrReload startOrGracefulReload", func(c *cli) *cobra.Command {
+				return c.startOrCommand("startOrReload", api.ApplyReload, "startOrGracefulReload")
+			}},
+			{"serve expose", (*cli).serveCommand},
+			{"deploy", (*cli).deployCommand},
 		}},
-		{"look", "Look at apps:", func(c *cli) []*cobra.Command {
-			return []*cobra.Command{
-				c.listCommand(), c.jlistCommand(), c.showCommand(), c.checkCommand(), c.logsCommand(), c.flushCommand(),
-				c.reloadLogsCommand(), c.waitCommand(), c.prettylistCommand(), c.envCommand(),
-				c.idCommand(), c.pidCommand(), c.webCommand(),
-			}
+		{"look", "Look at apps:", []declared{
+			{"list ls l ps status", (*cli).listCommand},
+			{"jlist", (*cli).jlistCommand},
+			{"show describe desc info", (*cli).showCommand},
+			{"check", (*cli).checkCommand},
+			{"logs log", (*cli).logsCommand},
+			{"flush", (*cli).flushCommand},
+			{"reloadLogs", (*cli).reloadLogsCommand},
+			{"wait", (*cli).waitCommand},
+			{"prettylist", (*cli).prettylistCommand},
+			{"env", (*cli).envCommand},
+			{"id", (*cli).idCommand},
+			{"pid", (*cli).pidCommand},
+			{"web dashboard", (*cli).webCommand},
 		}},
-		{"files", "Files of apps:", func(c *cli) []*cobra.Command {
-			return []*cobra.Command{
-				c.initCommand(), c.validateCommand(), c.diffCommand(), c.importCommand(), c.schemaCommand(),
-			}
+		{"files", "Files of apps:", []declared{
+			{"init ecosystem", (*cli).initCommand},
+			{"validate", (*cli).validateCommand},
+			{"diff", (*cli).diffCommand},
+			{"import", (*cli).importCommand},
+			{"schema", (*cli).schemaCommand},
 		}},
-		{"talk", "Talk to running apps:", (*cli).talkCommands},
-		{"daemon", "Paceline itself:", func(c *cli) []*cobra.Command {
-			return []*cobra.Command{
-				c.pingCommand(), c.killCommand(), c.updateCommand(), c.doctorCommand(), c.startupCommand(),
-				c.unstartupCommand(), c.versionCommand(), c.completionCommand(), c.saveCommand(), c.resurrectCommand(),
-				c.cleardumpCommand(), c.setCommand(), c.multisetCommand(), c.getCommand(), c.unsetCommand(),
-				c.confCommand(), c.reportCommand(), c.slistCommand(),
-			}
+		{"talk", "Talk to running apps:", []declared{
+			{"sendSignal", (*cli).sendSignalCommand},
+			{"send", (*cli).sendCommand},
+			{"attach", (*cli).attachCommand},
+			{"trigger", (*cli).triggerCommand},
+		}},
+		{"daemon", "Paceline itself:", []declared{
+			{"ping", (*cli).pingCommand},
+			{"kill", (*cli).killCommand},
+			{"update updatePM2", (*cli).updateCommand},
+			{"doctor", (*cli).doctorCommand},
+			{"startup", (*cli).startupCommand},
+			{"unstartup", (*cli).unstartupCommand},
+			{"version", (*cli).versionCommand},
+			{"completion", (*cli).completionCommand},
+			{"save dump", (*cli).saveCommand},
+			{"resurrect", (*cli).resurrectCommand},
+			{"cleardump", (*cli).cleardumpCommand},
+			{"set config", (*cli).setCommand},
+			{"multiset", (*cli).multisetCommand},
+			{"get", (*cli).getCommand},
+			{"unset", (*cli).unsetCommand},
+			{"conf", (*cli).confCommand},
+			{"report", (*cli).reportCommand},
+			{"slist sysinfos", (*cli).slistCommand},
 		}},
 	}
+}
+
+// only leaves in groups the one command that has word among its words; without
+// such a one they stay as they are.
+func only(groups []commandGroup, word string) []commandGroup {
+	for _, g := range groups {
+		for i, d := range g.commands {
+			for w := range strings.FieldsSeq(d.words) {
+				if w == word {
+					g.commands = g.commands[i : i+1]
+					return []commandGroup{g}
+				}
+			}
+		}
+	}
+	return groups
 }
 
 // laterCommands are PM2's commands that this version does not have yet.

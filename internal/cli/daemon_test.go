@@ -126,11 +126,7 @@ func TestWaitLooksAgainAtAnEvent(t *testing.T) {
 			}
 		},
 	})
-	began := time.Now()
-	f.run("wait", "api", "online").want(t, 0, "", "")
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %s", took)
-	}
+	f.run("wait", "api", "online").want(t, 0, "", "") // without a second look it would wait for ever
 }
 
 func TestCompletion(t *testing.T) {
@@ -171,7 +167,7 @@ func TestCompletionDoesNotHangOnABusyDaemon(t *testing.T) {
 		<-r.Context().Done()
 		return nil
 	}})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if r := f.with(ctx, Options{}, "__complete", "stop", ""); r.exit != 0 || ctx.Err() != nil {
 		t.Errorf("got %+v", r)

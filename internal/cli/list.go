@@ -88,13 +88,14 @@ func (c *cli) list(list []app.Status) {
 		columns = append(columns, column{head: "why"})
 	}
 	rows := make([][]string, 0, len(list))
+	cells := make([]string, 0, len(list)*len(columns)) // of all rows, in one piece
 	for i := range list {
 		s := &list[i]
-		row := []string{
+		row := append(cells[len(cells):],
 			strconv.Itoa(s.ID), s.Name, string(s.Mode), dash(c.balance(s)), "-",
 			c.look.paint(stateColour(s.State), string(s.State)), strconv.Itoa(s.Restarts), "-", "-", "-",
 			dash(strings.Join(s.Ports, ",")),
-		}
+		)
 		if s.PID != 0 {
 			row[4], row[8], row[9] = strconv.Itoa(s.PID), percent(s.CPU), memory(s.MemoryBytes)
 			if !s.StartedAt.IsZero() {
@@ -105,6 +106,7 @@ func (c *cli) list(list []app.Status) {
 			row = append(row, dash(why(s, now)))
 		}
 		rows = append(rows, row)
+		cells = cells[:len(cells)+len(row)]
 	}
 	c.table(columns, rows)
 	if boxes {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"paceline/internal/app"
@@ -50,12 +51,12 @@ func (c *cli) daemonSettings(s *app.Spec) {
 }
 
 // ownCommand is a command of ours in a text for people: "`pace list`", "  pace stop all".
-var ownCommand = regexp.MustCompile("(?m)(^|[`\" (|])pace( [a-z-])")
+var ownCommand = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("(?m)(^|[`\" (|])pace( [a-z-])") })
 
 // renamed makes a text speak of the name that the user has called.
 func (c *cli) renamed(text string) string {
 	if !strings.HasPrefix(c.Name, pm2Name) {
 		return text
 	}
-	return ownCommand.ReplaceAllString(text, "${1}"+pm2Name+"${2}")
+	return ownCommand().ReplaceAllString(text, "${1}"+pm2Name+"${2}")
 }

@@ -27,7 +27,7 @@ func TestEveryCommandOfPM2sIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCLI(Options{})
-	root := c.root()
+	root := c.root("")
 	for name := range strings.FieldsSeq(pm2Commands) {
 		var places []string
 		if find(root, name) != nil {

@@ -70,7 +70,21 @@ func (o listing) compare() func(a, b *app.Status) int {
 
 func (o listing) arrange(list []app.Status) {
 	order := o.compare()
-	slices.SortStableFunc(list, func(a, b app.Status) int { return order(&a, &b) })
+	sorted := true
+	rows := make([]*app.Status, len(list)) // a Status is half a kilobyte, too much to move about
+	for i := range list {
+		rows[i] = &list[i]
+		sorted = sorted && (i == 0 || order(rows[i-1], rows[i]) <= 0)
+	}
+	if sorted { // as by id
+		return
+	}
+	slices.SortStableFunc(rows, order)
+	arranged := make([]app.Status, 0, len(list))
+	for _, s := range rows {
+		arranged = append(arranged, *s)
+	}
+	copy(list, arranged)
 }
 
 // redrawEvery is PM2's.

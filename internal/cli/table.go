@@ -59,7 +59,7 @@ func (c *cli) align(columns []column, rows [][]string) {
 			}
 			line = append(line, "  "...)
 		}
-		c.printf("%s\n", bytes.TrimRight(line, " "))
+		c.out.Write(append(bytes.TrimRight(line, " "), '\n')) //nolint:errcheck // bufio keeps the error for Flush
 	}
 }
 

@@ -14,13 +14,6 @@ import (
 	"paceline/internal/app"
 )
 
-// talkCommands are those that speak to running processes.
-func (c *cli) talkCommands() []*cobra.Command {
-	return []*cobra.Command{
-		c.sendSignalCommand(), c.sendCommand(), c.attachCommand(), c.triggerCommand(),
-	}
-}
-
 func (c *cli) sendSignalCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sendSignal signal target...",

@@ -23,6 +23,9 @@ func (d *daemon) instances(r *http.Request) (any, error) {
 		return d.selected(q.Targets)
 	}
 	list, err := d.found(q.Targets)
+	if err != nil {
+		return nil, err
+	}
 	specs := d.specs()
 	for i := range list {
 		if spec := specs[list[i].Name]; spec != nil {
@@ -31,7 +34,7 @@ func (d *daemon) instances(r *http.Request) (any, error) {
 		}
 		list[i] = api.Brief(list[i])
 	}
-	return list, err
+	return api.Briefs(list), nil
 }
 
 // selected returns the instances that the targets mean; no target means all,

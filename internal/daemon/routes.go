@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"paceline/internal/api"
 	"paceline/internal/app"
@@ -106,12 +107,19 @@ func limited(h http.Handler) http.Handler {
 }
 
 func (d *daemon) send(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
+	var text []byte
+	var err error
+	if list, ok := body.(api.Briefs); ok {
+		text = list.AppendJSON(make([]byte, 0, 256*(1+len(list))))
+	} else {
+		text, err = json.Marshal(body)
+	}
 	if err != nil {
 		d.log.Error("encode answer", "error", err)
 		status, text = http.StatusInternalServerError, []byte(`{"error":{"code":"internal","message":"the answer cannot be encoded"}}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text))) // a reader then takes it in one piece
 	w.WriteHeader(status)
 	if _, err := w.Write(text); err != nil {
 		d.log.Debug("send answer", "error", err)

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 }
 
 // server is a program that serves the listening socket that it got as descriptor 3. A
-// request for /250 is answered after 250 ms, one for /big with much, and one for
-// /pieces in pieces.
+// request for /250 is answered after 250 ms, one for /big with much, one for /pieces in
+// pieces, one for /told when tell says so, and one for /never not at all.
 type server struct {
 	cmd      *exec.Cmd
 	in       io.WriteCloser
@@ -49,8 +49,8 @@ func (s *server) options() Options {
 	return Options{PIDs: []int{s.cmd.Process.Pid}, Ports: []uint16{s.port}, Queues: true}
 }
 
-// accept has the deaf server accept one connection.
-func (s *server) accept(t testing.TB) {
+// tell has the deaf server accept one connection, and the other answer one /told.
+func (s *server) tell(t testing.TB) {
 	t.Helper()
 	if _, err := io.WriteString(s.in, "\n"); err != nil {
 		t.Fatal(err)
@@ -128,6 +128,12 @@ func helperServer() int {
 		return 1
 	}
 	fmt.Println("ready")
+	told := make(chan bool)
+	go func() {
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			told <- true
+		}
+	}()
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		switch name := r.URL.Path[1:]; name {
 		case "big":
@@ -139,6 +145,11 @@ func helperServer() int {
 				_ = http.NewResponseController(w).Flush()
 				<-time.After(5 * time.Millisecond)
 			}
+		case "never":
+			<-r.Context().Done()
+		case "told":
+			<-told
+			_, _ = io.WriteString(w, "done\n")
 		default:
 			n, _ := strconv.Atoi(name)
 			if n > 0 {
@@ -222,12 +233,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("no %s within 10 s", what)
+			t.Fatalf("no %s within %v", what, patience)
 		}
 	}
 }

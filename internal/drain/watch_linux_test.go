@@ -21,6 +21,9 @@ import (
 	"paceline/internal/kernel"
 )
 
+// patience is for what must happen, however busy the machine is.
+const patience = time.Minute
+
 func limited(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
@@ -48,6 +51,21 @@ func send(t testing.TB, c net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// wantAnswered fails if the client's kernel has no answer yet: who waited has waited
+// for too short.
+func wantAnswered(t testing.TB, c net.Conn) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	err = errors.Join(raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.TIOCINQ) }), err)
+	if err != nil || n == 0 {
+		t.Errorf("%d bytes of an answer have come (%v); waited for too short", n, err)
 	}
 }
 
@@ -80,6 +98,25 @@ func wantState(t testing.TB, o Options, want State) {
 	})
 }
 
+// wantYoung wants the one connection, dialled at a time and silent, to be busy, unless we
+// have come too late to see that.
+func wantYoung(t testing.TB, o Options, dialled time.Time) {
+	t.Helper()
+	w, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	eventually(t, "young connection", func() bool {
+		state, err := w.Look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const ticks = 20 * time.Millisecond // the kernel's clock is coarse
+		return state.Busy == 1 || state.Idle == 1 && time.Since(dialled) > newborn-ticks
+	})
+}
+
 // Nobody waits for kept-alive connections that have had their answers.
 func TestKeptAliveIsIdle(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
@@ -88,29 +125,25 @@ func TestKeptAliveIsIdle(t *testing.T) {
 			for range 20 {
 				ask(t, dial(t, s), "/5")
 			}
-			r := Wait(limited(t, 5*time.Second), s.options())
+			r := Wait(limited(t, patience), s.options()) // the server never closes them
 			if r.Err != nil || r.Idle != 20 || r.Busy != 0 {
 				t.Errorf("%+v, want 20 idle", r)
-			}
-			if r.Took > time.Second {
-				t.Errorf("waited %v", r.Took)
 			}
 		})
 	}
 }
 
 func TestRequestInProgressIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	idle, c := dial(t, s), dial(t, s)
 	ask(t, idle, "/0")
 	for range 3 { // the first on its connection, and later ones
 		send(t, c, "GET /300 HTTP/1.1\r\nHost: x\r\n\r\n")
-		r := Wait(limited(t, 10*time.Second), s.options())
-		if r.Err != nil || r.Idle != 2 || r.Took < 250*time.Millisecond {
-			t.Errorf("%+v, want 2 idle after about 300 ms", r)
-		}
-		if err := c.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-			t.Fatal(err)
+		r := Wait(limited(t, patience), s.options())
+		wantAnswered(t, c)
+		if r.Err != nil || r.Idle != 2 {
+			t.Errorf("%+v, want 2 idle", r)
 		}
 		readAnswer(t, c)
 	}
@@ -118,6 +151,7 @@ func TestRequestInProgressIsWaitedFor(t *testing.T) {
 
 // A client that asks again as soon as it has its answer: no tick lies between.
 func TestNextRequestInTheSameTick(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	w, err := New(s.options())
 	if err != nil {
@@ -130,29 +164,34 @@ func TestNextRequestInTheSameTick(t *testing.T) {
 			ask(t, c, "/0")
 		}
 		send(t, c, "GET /300 HTTP/1.1\r\nHost: x\r\n\r\n")
-		r := w.Wait(limited(t, 10*time.Second))
-		if r.Err != nil || r.Took < 250*time.Millisecond {
-			t.Errorf("round %d: %+v, want idle after about 300 ms", i, r)
+		r := w.Wait(limited(t, patience))
+		wantAnswered(t, c)
+		if r.Err != nil {
+			t.Errorf("round %d: %+v, want idle", i, r)
 		}
 		readAnswer(t, c)
 	}
 }
 
 func TestEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	idle, c := dial(t, s), dial(t, s)
 	ask(t, idle, "/0")
-	send(t, c, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
-	r := Wait(limited(t, 1500*time.Millisecond), s.options())
+	send(t, c, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+	wantState(t, s.options(), State{Idle: 1, Busy: 1})
+	ctx := limited(t, 300*time.Millisecond)
+	r := Wait(ctx, s.options())
 	if !errors.Is(r.Err, context.DeadlineExceeded) || r.Busy != 1 || r.Idle != 1 {
 		t.Errorf("%+v, want one busy, one idle", r)
 	}
-	if r.Took < 1500*time.Millisecond || r.Took > 5*time.Second {
-		t.Errorf("waited %v, limit 1.5 s", r.Took)
+	if ctx.Err() == nil {
+		t.Errorf("%+v, though the context has not ended", r)
 	}
 }
 
 func TestHalfARequestIsBusy(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	c := dial(t, s)
 	send(t, c, "GET / HTTP/1.1\r\nHo")
@@ -162,17 +201,19 @@ func TestHalfARequestIsBusy(t *testing.T) {
 	}
 	send(t, c, "st: x\r\n\r\n")
 	readAnswer(t, c)
-	if r := Wait(limited(t, 5*time.Second), s.options()); r.Err != nil || r.Idle != 1 {
+	if r := Wait(limited(t, patience), s.options()); r.Err != nil || r.Idle != 1 {
 		t.Errorf("%+v, want one idle", r)
 	}
 }
 
 func TestUnreadIsBusy(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("deaf"), "127.0.0.1:0")
+	dialled := time.Now()
 	c := dial(t, s)
 	wantState(t, s.options(), State{Queued: 1})
-	s.accept(t)
-	wantState(t, s.options(), State{Busy: 1}) // new
+	s.tell(t)
+	wantYoung(t, s.options(), dialled)
 	wantState(t, s.options(), State{Idle: 1}) // never used
 	send(t, c, "x")
 	wantState(t, s.options(), State{Busy: 1})
@@ -186,15 +227,17 @@ func TestUnreadIsBusy(t *testing.T) {
 // A client that has connected and gone without a word.
 func TestSilentClientThatHasLeft(t *testing.T) {
 	s := serve(t, helper("deaf"), "127.0.0.1:0")
+	dialled := time.Now()
 	c := dial(t, s)
-	s.accept(t)
-	wantState(t, s.options(), State{Busy: 1})
+	s.tell(t)
+	wantYoung(t, s.options(), dialled)
 	c.Close()
 	wantState(t, s.options(), State{Idle: 1})
 }
 
 // An answer longer than all buffers, to a client that does not read it yet.
 func TestLongAnswerIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	c := dial(t, s)
 	send(t, c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -211,7 +254,7 @@ func TestLongAnswerIsWaitedFor(t *testing.T) {
 			a.Body.Close()
 		}
 	})
-	if r := Wait(limited(t, 20*time.Second), s.options()); r.Err != nil || r.Idle != 1 {
+	if r := Wait(limited(t, patience), s.options()); r.Err != nil || r.Idle != 1 {
 		t.Errorf("%+v, want one idle", r)
 	}
 	s.kill()
@@ -222,12 +265,13 @@ func TestLongAnswerIsWaitedFor(t *testing.T) {
 }
 
 func TestAnswerInPieces(t *testing.T) {
+	t.Parallel()
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	c := dial(t, s)
 	send(t, c, "GET /pieces HTTP/1.1\r\nHost: x\r\n\r\n")
 	o := s.options()
-	o.Quiet = 100 * time.Millisecond // a busy machine may well stretch 5 ms
-	if r := Wait(limited(t, 20*time.Second), o); r.Err != nil || r.Idle != 1 {
+	o.Quiet = 2 * time.Second // a busy machine may well stretch 5 ms
+	if r := Wait(limited(t, patience), o); r.Err != nil || r.Idle != 1 {
 		t.Errorf("%+v, want one idle", r)
 	}
 	s.kill()
@@ -238,7 +282,7 @@ func TestAnswerInPieces(t *testing.T) {
 func TestOnlyTheProgramsOwn(t *testing.T) {
 	s := serve(t, helper("server"), "127.0.0.1:0")
 	c := dial(t, s)
-	send(t, c, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+	send(t, c, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
 	wantState(t, s.options(), State{Busy: 1})
 	next := &server{cmd: helper("server"), listener: s.listener, addr: s.addr, port: s.port}
 	next.start(t)
@@ -254,6 +298,7 @@ func TestOnlyTheProgramsOwn(t *testing.T) {
 }
 
 func TestConnectionsOfWorkers(t *testing.T) {
+	t.Parallel()
 	s := serve(t, forkingServer(t), "127.0.0.1:0")
 	var conns []net.Conn
 	for range 6 {
@@ -261,9 +306,12 @@ func TestConnectionsOfWorkers(t *testing.T) {
 		send(t, c, "GET /400 HTTP/1.1\r\nHost: x\r\n\r\n")
 		conns = append(conns, c)
 	}
-	r := Wait(limited(t, 20*time.Second), s.options())
-	if r.Err != nil || r.Idle != 6 || r.Took < 350*time.Millisecond {
-		t.Errorf("%+v, want 6 idle after about 400 ms", r)
+	r := Wait(limited(t, patience), s.options())
+	if r.Err != nil || r.Idle != 6 {
+		t.Errorf("%+v, want 6 idle", r)
+	}
+	for _, c := range conns {
+		wantAnswered(t, c)
 	}
 	s.kill()
 	for _, c := range conns {
@@ -273,13 +321,13 @@ func TestConnectionsOfWorkers(t *testing.T) {
 
 func TestProcessThatHasEnded(t *testing.T) {
 	s := serve(t, helper("server"), "127.0.0.1:0")
-	send(t, dial(t, s), "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+	send(t, dial(t, s), "GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
 	wantState(t, s.options(), State{Busy: 1})
 	go func() { <-time.After(50 * time.Millisecond); _ = s.cmd.Process.Kill() }()
-	if r := Wait(limited(t, 10*time.Second), s.options()); r.Err != nil || r.Idle+r.Busy > 0 {
+	if r := Wait(limited(t, patience), s.options()); r.Err != nil || r.Idle+r.Busy > 0 {
 		t.Errorf("%+v, want none", r)
 	}
-	if r := Wait(limited(t, 10*time.Second), s.options()); r.Err != nil {
+	if r := Wait(limited(t, patience), s.options()); r.Err != nil {
 		t.Errorf("%+v", r)
 	}
 }
@@ -288,26 +336,31 @@ func TestProcessThatHasEnded(t *testing.T) {
 // finish what they have begun; then all is idle, the server is killed at once, and no
 // request has failed.
 func TestNothingIsLost(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []struct {
 		name    string
 		command func(testing.TB) *exec.Cmd
 		signal  syscall.Signal
+		quiet   time.Duration
+		rounds  int
 	}{
-		{"go", func(testing.TB) *exec.Cmd { return helper("server") }, unix.SIGKILL},
-		{"python", pythonServer, unix.SIGTERM},
-		{"node", nodeServer, unix.SIGTERM},
+		{"go", func(testing.TB) *exec.Cmd { return helper("server") }, unix.SIGKILL, 0, 6},
+		// These write head and body apart: a busy machine may well stretch what is between.
+		{"python", pythonServer, unix.SIGTERM, 300 * time.Millisecond, 4},
+		{"node", nodeServer, unix.SIGTERM, 300 * time.Millisecond, 4},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
 			done := 0
-			for round := range 6 {
-				done += loseNothing(t, kind.command(t), kind.signal, round)
+			for round := range kind.rounds {
+				done += loseNothing(t, kind.command(t), kind.signal, kind.quiet, round)
 			}
 			t.Logf("%d requests", done)
 		})
 	}
 }
 
-func loseNothing(t *testing.T, cmd *exec.Cmd, sig syscall.Signal, round int) int {
+func loseNothing(t *testing.T, cmd *exec.Cmd, sig syscall.Signal, quiet time.Duration, round int) int {
 	s := serve(t, cmd, "127.0.0.1:0")
 	var (
 		stop     atomic.Bool
@@ -342,7 +395,9 @@ func loseNothing(t *testing.T, cmd *exec.Cmd, sig syscall.Signal, round int) int
 	}
 	eventually(t, "load", func() bool { return done.Load() > int32(40+round) })
 	stop.Store(true) // what has been begun may take 350 ms
-	r := Wait(limited(t, 20*time.Second), s.options())
+	o := s.options()
+	o.Quiet = quiet
+	r := Wait(limited(t, patience), o)
 	at := finished.Load()
 	_ = s.cmd.Process.Signal(sig)
 	wg.Wait()
@@ -397,7 +452,7 @@ func BenchmarkLook(b *testing.B) {
 			defer w.Close()
 			c := dial(b, s)
 			defer c.Close()
-			send(b, c, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+			send(b, c, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
 			for state := (State{}); state.Busy != 1; {
 				if state, err = w.Look(); err != nil {
 					b.Fatal(err)
@@ -444,8 +499,8 @@ func TestRecheck(t *testing.T) {
 		}
 		defer w.Close()
 		c, other := dial(t, s), dial(t, s)
-		send(t, c, "GET /300 HTTP/1.1\r\nHost: x\r\n\r\n")
-		send(t, other, "GET /60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, c, "GET /told HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, other, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
 		eventually(t, "two busy", func() bool {
 			state, err := w.Look()
 			return err == nil && state.Busy == 2
@@ -462,6 +517,7 @@ func TestRecheck(t *testing.T) {
 		if !recheck(2)() {
 			t.Errorf("%s: %d busy, want 2", address, len(w.busy))
 		}
+		s.tell(t)
 		readAnswer(t, c)
 		eventually(t, "one busy", recheck(1))
 		s.kill()

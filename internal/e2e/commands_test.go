@@ -28,7 +28,7 @@ import (
 )
 
 // patience bounds whatever a script waits for.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
 
@@ -173,7 +173,7 @@ func cmdLoad(ts *testscript.TestScript, neg bool, args []string) {
 			s.loads = map[string]*running{}
 		}
 		s.loads[args[1]] = r
-		c := load.Config{Addr: "127.0.0.1:" + port, Path: "/" + path, KeepAlive: args[3] == "keep", Clients: 4}
+		c := load.Config{Addr: "127.0.0.1:" + port, Path: "/" + path, KeepAlive: args[3] == "keep", Clients: 4, Timeout: patience}
 		begun := make(chan struct{}, 100)
 		c.Each = func(load.Request) {
 			select {

@@ -202,7 +202,7 @@ type state struct {
 
 // clear ends the script's daemon as a user would, and then nothing may be left.
 func (s *state) clear(env []string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for _, r := range s.loads {
 		r.cancel()

@@ -40,13 +40,13 @@ func startService(t *testing.T, script string, delay time.Duration, args ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.pace(append([]string{"start", script, "--name", "app", "-i", "2", "--kill-timeout", "5s", "--listen-timeout", "20s"}, args...)...)
+	s.pace(append([]string{"start", script, "--name", "app", "-i", "2", "--kill-timeout", "20s", "--listen-timeout", "60s"}, args...)...)
 	return s
 }
 
 func (s *service) pace(args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
 	defer cancel()
 	out, err := s.Pace(ctx, args...)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s *service) during(c load.Config, enough int, act func()) load.Result {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
-	c.Addr = s.addr
+	c.Addr, c.Timeout = s.addr, patience
 	done := make(chan struct{}, 1<<20)
 	c.Each = func(load.Request) { done <- struct{}{} }
 	result := make(chan load.Result, 1)
@@ -177,7 +177,7 @@ func TestWorkerDeathLosesOnlyItsOwn(t *testing.T) {
 		t.Run(fmt.Sprintf("keep-alive %v", keep), func(t *testing.T) {
 			s := startService(t, "naive.js", 20*time.Millisecond)
 			const clients = 16
-			r := s.during(load.Config{KeepAlive: keep, Clients: clients, Timeout: 5 * time.Second}, 1000, func() {
+			r := s.during(load.Config{KeepAlive: keep, Clients: clients}, 1000, func() {
 				if err := proc.Kill(s.pids()[0]); err != nil {
 					t.Error(err)
 				}
@@ -206,7 +206,7 @@ func TestLogsSurviveTheDaemon(t *testing.T) {
 	for range 5 {
 		s.killDaemon()
 	}
-	s.pace("wait", "writer", "stopped", "--timeout", "60s")
+	s.pace("wait", "writer", "stopped", "--timeout", "5m")
 	list, err := box.Instances(t.Context())
 	if err != nil || len(list) != writers {
 		t.Fatalf("%d instances, %v", len(list), err)

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"paceline/internal/e2e/browser"
+	"paceline/internal/e2e/proc"
 	"paceline/internal/e2e/sandbox"
 )
 
@@ -170,7 +171,10 @@ func TestWeb(t *testing.T) {
 	on("scale", (*webSite).scale)
 	on("secrets", (*webSite).secrets)
 	on("accessible", (*webSite).accessible)
+	on("terminal sequences", (*webSite).terminalSequences)
+	on("daemon killed", (*webSite).daemonKilled)
 	on("sign out", (*webSite).signOut)
+	on("elsewhere", (*webSite).elsewhere)
 }
 
 func reserve(t *testing.T) *sandbox.Port {
@@ -489,6 +493,75 @@ func (s *webSite) accessible() {
 	s.ok(s.page.Type("\r"))
 	s.wait(`document.querySelector('h1').innerText === 'api' && document.activeElement.id === 'main'`)
 	s.faultless()
+}
+
+// terminalSequences has the page read what nobody would write on purpose.
+func (s *webSite) terminalSequences() {
+	faults := eval[[]string](s, `(async () => {
+		const { parse, plain } = await import('/js/ansi.js');
+		const odd = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
+		const pieces = ['\x1b', '[', ']', '0', '38;5;', '196', 'm', ';', ':', '48;2;1;2;3m', '\x07', '\x1b\\', '\u009b', '\u009d', 'H', '?25l', '<b>', '&amp;', '\0', '\x7f',
+			'\u202e', '\u2066', '\ud83d\ude00', '\ud83d', 'e\u0301', '\t', '\r', ' ', 'P', 'X', '999999999999m', '-1m', '__proto__m'];
+		const faults = [];
+		for (let seed = 1, n = 0; n < 5000; n++) {
+			let line = '';
+			for (let i = 0; i < 12; i++) line += pieces[(seed = (seed * 48271) % 2147483647) % pieces.length];
+			const parts = parse(line), text = parts.map((p) => p.text).join('');
+			if (text !== plain(line) || odd.test(text) || parts.some((p) => !/^[a-z -]*$/.test(p.classes))) faults.push(JSON.stringify([line, parts]));
+		}
+		for (const [line, text, classes] of [
+			['\x1b[1;31mx\x1b[0my', 'xy', ['a-red a-bold', '']], ['\x1b[38;5;46mx', 'x', ['a-green']], ['a\x1b]8;;http://evil\x1b\\b', 'ab', ['', '']], ['\x1b[38;2;255;0;0mx', 'x', ['']],
+		]) {
+			const parts = parse(line);
+			if (parts.map((p) => p.text).join('') !== text || parts.map((p) => p.classes).join() !== classes.join()) faults.push(JSON.stringify([line, parts]));
+		}
+		// Each of these took minutes if a pattern went back over it again and again.
+		for (const line of ['\x1b['.repeat(50000), '\x1b[' + '1;'.repeat(50000), '\x1b]' + 'x'.repeat(100000), '\x1b]\x1b'.repeat(30000), '\x1b' + ' '.repeat(100000), '\x1bP'.repeat(50000)]) parse(line);
+		return faults.slice(0, 5);
+	})()`)
+	if len(faults) > 0 {
+		s.Errorf("terminal sequences:\n%s", strings.Join(faults, "\n"))
+	}
+}
+
+// daemonKilled: the page is a client of the API, whose daemon may go at any time.
+func (s *webSite) daemonKilled() {
+	ctx, cancel := context.WithTimeout(s.Context(), pagePatience)
+	defer cancel()
+	s.goTo("#/")
+	s.wait(`document.querySelectorAll('tr.app').length === 2`)
+	old, err := s.box.DaemonPID()
+	s.ok(err)
+	s.ok(proc.Kill(old))
+	_, err = s.box.NextDaemon(ctx, old)
+	s.ok(err)
+	s.pace("start", "sleep 1000", "--name", "after")
+	s.wait(`[...document.querySelectorAll('tr.app .name')].some((e) => e.innerText === 'after') && document.querySelector('#link').dataset.up === 'yes'`)
+	s.goTo("#/events")
+	s.wait(`[...document.querySelectorAll('tr.event')].some((e) => e.innerText.includes('after'))`)
+	s.page.Faults() // an answer that did not come
+}
+
+// elsewhere is by TLS, with a certificate of our own making.
+func (s *webSite) elsewhere() {
+	port := reserve(s.T)
+	said := s.pace("web", "--listen", "0.0.0.0:"+strconv.Itoa(port.Number), "--new-token")
+	_, token, ok := strings.Cut(said, "#token=")
+	if !ok {
+		s.Fatalf("pace web says %q", said)
+	}
+	token, _, _ = strings.Cut(token, "\n")
+	p := newPage(s.T, s.browser)
+	s.ok(p.Open("https://" + port.Addr() + "/#token=" + token))
+	s.ok(p.Wait(`document.querySelectorAll('tr.app').length === 3 && document.querySelector('#link').dataset.up === 'yes'`, pagePatience))
+	protocol, err := browser.Eval[string](p, `performance.getEntriesByType('navigation')[0].nextHopProtocol`)
+	s.ok(err)
+	if protocol != "h2" {
+		s.Errorf("by %s", protocol)
+	}
+	if faults := p.Faults(); len(faults) > 0 {
+		s.Errorf("the page complains: %q", faults)
+	}
 }
 
 func (s *webSite) signOut() {

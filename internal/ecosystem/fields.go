@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // shape is what a field may hold, for its decoder, the schema and the docs.
@@ -52,11 +53,11 @@ func fields() []field {
 		logFields(), relationFields(), otherFields(), idleFields())
 }
 
-var camel = regexp.MustCompile(`[A-Z]`)
+var camel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[A-Z]`) })
 
 // snake turns maxMemoryRestart into max_memory_restart.
 func snake(key string) string {
-	return camel.ReplaceAllStringFunc(key, func(s string) string { return "_" + strings.ToLower(s) })
+	return camel().ReplaceAllStringFunc(key, func(s string) string { return "_" + strings.ToLower(s) })
 }
 
 // fieldIndex finds fields by every name that they have.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"paceline/internal/app"
 )
@@ -174,7 +175,7 @@ func exitCodes(text string) ([]int, error) {
 	return codes, nil
 }
 
-var sizeText = regexp.MustCompile(`^([0-9]+)([KMGkmg]?)([iI]?[bB])?$`)
+var sizeText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9]+)([KMGkmg]?)([iI]?[bB])?$`) })
 
 // logSize reads "10M", "512K" or bytes; "off" and 0 mean never (-1 in a spec).
 func logSize(flag, text string) (int64, error) {
@@ -192,7 +193,7 @@ func logSize(flag, text string) (int64, error) {
 
 // parseSize reads "10M", "512K", "1G" or bytes.
 func parseSize(text string) (int64, bool) {
-	m := sizeText.FindStringSubmatch(text)
+	m := sizeText().FindStringSubmatch(text)
 	if m == nil {
 		return 0, false
 	}

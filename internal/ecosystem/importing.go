@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"paceline/internal/app"
 )
@@ -151,7 +152,7 @@ func (im *importer) mode(o *StartOptions, mode string) {
 	}
 }
 
-var idSuffix = regexp.MustCompile(`-[0-9]+(\.[^./]*)?$`)
+var idSuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`-[0-9]+(\.[^./]*)?$`) })
 
 // logs takes over log files that the user chose. PM2's own names give way to ours.
 func (im *importer) logs(o *StartOptions, label string, get func(string) string) {
@@ -166,7 +167,7 @@ func (im *importer) logs(o *StartOptions, label string, get func(string) string)
 			im.note("%s: its log files are in Paceline's home from now on, not in %s", label, filepath.Dir(path))
 		default:
 			if !o.Log.Merge {
-				path = idSuffix.ReplaceAllString(path, "$1")
+				path = idSuffix().ReplaceAllString(path, "$1")
 			}
 			*f.into = path
 		}

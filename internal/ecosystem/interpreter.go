@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"paceline/internal/app"
 )
@@ -127,11 +128,11 @@ func isNode(prog string) bool {
 	return err == nil && name(real)
 }
 
-var python = regexp.MustCompile(`^(python|pypy)[0-9.]*$`)
+var python = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(python|pypy)[0-9.]*$`) })
 
 // isPython reports whether a program of that base name is Python, whose output
 // into a pipe would be held back in blocks.
-func isPython(base string) bool { return python.MatchString(base) }
+func isPython(base string) bool { return python().MatchString(base) }
 
 // checkTypeScript returns an error when file is TypeScript and this node, given
 // no loader, cannot strip its types. version is what `node --version` prints;

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"paceline/internal/app"
@@ -23,10 +24,10 @@ func nameOf(file string) string {
 }
 
 // extension is a dot and letters at a name's end; "python3.11" has none.
-var extension = regexp.MustCompile(`^(.+)\.[A-Za-z]{1,5}$`)
+var extension = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.+)\.[A-Za-z]{1,5}$`) })
 
 func stem(base string) string {
-	if m := extension.FindStringSubmatch(base); m != nil {
+	if m := extension().FindStringSubmatch(base); m != nil {
 		return m[1]
 	}
 	return base

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Problem is one thing that is wrong in an app file.
@@ -41,12 +42,12 @@ func (p *Problems) Line(i int) string {
 	return strings.Join(parts, ": ")
 }
 
-var flagWord = regexp.MustCompile(`--[a-z][a-z-]*|-[ix]\b`)
+var flagWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`--[a-z][a-z-]*|-[ix]\b`) })
 
 // inFile rewrites an error of FromArgs, which speaks of options, for an app file,
 // and returns the field that it is about.
 func (x *fieldIndex) inFile(message string) (field, text string) {
-	text = flagWord.ReplaceAllStringFunc(message, func(flag string) string {
+	text = flagWord().ReplaceAllStringFunc(message, func(flag string) string {
 		switch flag {
 		case "-i":
 			flag = "--instances"

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -198,13 +199,13 @@ func (p *printer) text(s string) string {
 	return strings.Join(lines, " +\n"+strings.Repeat(" ", p.indent+2)) + rest
 }
 
-var identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z_0-9]*$`)
+var identifier = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z_][a-zA-Z_0-9]*$`) })
 
 func key(name string) string {
 	switch {
 	case name == "__proto__":
 		return "['__proto__']"
-	case identifier.MatchString(name):
+	case identifier().MatchString(name):
 		return name
 	}
 	return quote(name)

@@ -85,8 +85,8 @@ func (e *engine) operate(a arguments) (any, error) {
 	case "jobs":
 		_, err := e.vm.ExecutePendingJobs()
 		return true, err
-	case "builtin":
-		return e.builtin(a.text(1))
+	case "internal":
+		return e.internal(a.text(1))
 	case "compile":
 		return e.compile(a.text(1), a.text(2), a.text(3))
 	case "source":

@@ -2,7 +2,7 @@
 // be killed.
 //
 // There is no Node in it: the engine is QuickJS, around which internal scripts
-// (node/*.js) build as much of Node as config files use: CommonJS and ES modules,
+// (node/*.js, compiled by `make scripts`) build as much of Node as config files use: CommonJS and ES modules,
 // process, path, os, url, util and reading through fs. What reaches outside
 // (child_process, net, writing files) is there by name and says, when it is used,
 // that a config file cannot do it.

@@ -37,7 +37,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // killed
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 30_000); n != 1 {
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000); n != 1 {
 		t.Errorf("the child %d lives on: %v", pid, err)
 	}
 }
@@ -45,12 +45,15 @@ func TestChildDiesWithItsParent(t *testing.T) {
 // No child is left after a timeout, whatever it does.
 func TestNoChildIsLeft(t *testing.T) {
 	dir := lay(t, "a.config.js", `console.log(process.pid); let s = 'a'.repeat(1 << 20); for (;;) s.split('').join('b')`)
+	exe := quickChild(t)
 	var pid int
-	_, err := eval(t, dir, "a.config.js", Options{Timeout: 4 * time.Second, Log: writer(func(b []byte) {
-		pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
-	})})
-	if err == nil || pid == 0 {
-		t.Fatalf("got %v, pid %d", err, pid)
+	for limit := time.Second; pid == 0; limit *= 4 { // a busy machine may not get so far as to say it
+		_, err := eval(t, dir, "a.config.js", Options{Exe: exe, Timeout: limit, Log: writer(func(b []byte) {
+			pid, _ = strconv.Atoi(strings.TrimSpace(string(b)))
+		})})
+		if err == nil || pid == 0 && limit > roomy {
+			t.Fatalf("got %v, pid %d", err, pid)
+		}
 	}
 	if err := unix.Kill(pid, 0); err != unix.ESRCH {
 		t.Errorf("child %d: %v, want it to be gone", pid, err)

@@ -57,7 +57,7 @@ func (f *foreground) line(want string) {
 		if got != want {
 			f.t.Errorf("got line %q, want %q", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatalf("no line, want %q", want)
 	}
 }
@@ -66,7 +66,7 @@ func (f *foreground) line(want string) {
 func (f *foreground) end() (code int, rest string) {
 	f.t.Helper()
 	var lines []string
-	patience := time.After(15 * time.Second)
+	patience := time.After(time.Minute)
 	for {
 		select {
 		case line, more := <-f.lines:

@@ -163,7 +163,7 @@ func (w *world) ensure() {
 // dial becomes the daemon that runs now, or the next one if that just dies.
 func (w *world) dial() (*Client, *Inventory) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		c, v, err := w.tryDial()
 		if err == nil {
@@ -189,7 +189,7 @@ func (w *world) tryDial() (*Client, *Inventory, error) {
 		return nil, nil, err
 	}
 	b, oob := make([]byte, 1), make([]byte, 64)
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	_, n, _, _, err := conn.(*net.UnixConn).ReadMsgUnix(b, oob)
 	if err != nil {
 		return nil, nil, err
@@ -198,7 +198,7 @@ func (w *world) tryDial() (*Client, *Inventory, error) {
 	if err != nil || len(fds) != 1 {
 		return nil, nil, fmt.Errorf("got descriptors %v: %w", fds, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return Dial(ctx, os.NewFile(uintptr(fds[0]), "wire"))
 }
@@ -259,7 +259,7 @@ func (w *world) gone(pid int) {
 // eventually waits for something that no event tells.
 func (w *world) eventually(what string, is func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); {
+	for deadline := time.Now().Add(time.Minute); !is(); {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not in time: %s", what)
 		}
@@ -281,7 +281,7 @@ func next(t *testing.T, c *Client) Event {
 			t.Fatal("events ended")
 		}
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 	}
 	panic("not reached")

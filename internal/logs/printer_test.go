@@ -74,7 +74,7 @@ func await(t *testing.T, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("not printed in time")
 	}
 }
@@ -82,7 +82,7 @@ func await(t *testing.T, done <-chan struct{}) {
 // readLines reads n lines.
 func readLines(t *testing.T, f *os.File, n int) (list []string) {
 	t.Helper()
-	if err := f.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := f.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	r := bufio.NewReader(f)

@@ -90,7 +90,7 @@ func (s *source) end(t testing.TB) {
 	s.once.Do(func() { _ = s.Close() })
 	select {
 	case <-s.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the stream has not ended")
 	}
 }
@@ -109,7 +109,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(20 * time.Second)
+	end := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-tick.C:

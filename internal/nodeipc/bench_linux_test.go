@@ -108,7 +108,7 @@ func BenchmarkHandOff(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		x.reply(x.take(5*time.Second), true)
+		x.reply(x.take(patience), true)
 		c.Close()
 	}
 }

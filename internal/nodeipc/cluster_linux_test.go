@@ -4,14 +4,13 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"time"
 )
 
 // client makes a connection per request unless it keeps them.
 func client(t testing.TB, keep bool) *http.Client {
 	tr := &http.Transport{DisableKeepAlives: !keep, MaxIdleConnsPerHost: 100}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 20 * time.Second}
+	return &http.Client{Transport: tr, Timeout: patience}
 }
 
 func get(c *http.Client, url string) (string, error) {
@@ -57,7 +56,7 @@ func TestServesHTTP(t *testing.T) {
 			for _, w := range a.workers {
 				w.ev.kind(Closed)
 				w.ev.kind(Disconnected)
-				if err := w.wait(10 * time.Second); err != nil {
+				if err := w.wait(patience); err != nil {
 					t.Errorf("worker ended with %v, want exit 0", err)
 				}
 			}

@@ -4,7 +4,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestForkMode(t *testing.T) {
@@ -35,7 +34,7 @@ func TestForkMode(t *testing.T) {
 			t.Fatal(err)
 		}
 		ev.kind(Disconnected)
-		if err := p.wait(10 * time.Second); err == nil || p.cmd.ProcessState.ExitCode() != 7 {
+		if err := p.wait(patience); err == nil || p.cmd.ProcessState.ExitCode() != 7 {
 			t.Errorf("app ended with %v, want its own exit code 7 after 'disconnect'", err)
 		}
 		w.Close()
@@ -55,7 +54,7 @@ func TestPreloadDoesNotKeepAlive(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := p.wait(10 * time.Second); err != nil {
+			if err := p.wait(patience); err != nil {
 				t.Errorf("%v: %v", args, err)
 			}
 			ev.kind(Disconnected)

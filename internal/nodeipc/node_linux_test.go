@@ -140,6 +140,9 @@ func preloadFile(tb testing.TB) string {
 	return file
 }
 
+// patience is for what must happen, however busy the machine is.
+const patience = time.Minute
+
 // start runs a Node process and returns our end of its channel, which is the caller's.
 func start(tb testing.TB, l launch) (*proc, *os.File) {
 	tb.Helper()
@@ -246,7 +249,7 @@ func (e *events) snapshot() []Event {
 // wait returns the n-th (from 1) event for which f holds.
 func (e *events) wait(what string, n int, f func(Event) bool) Event {
 	e.tb.Helper()
-	late := time.After(20 * time.Second)
+	late := time.After(patience)
 	for {
 		left := n
 		for _, ev := range e.snapshot() {

@@ -157,7 +157,7 @@ func (x *peer) next(d time.Duration) *got {
 
 func (x *peer) mustNext(what string) *got {
 	x.tb.Helper()
-	g := x.next(5 * time.Second)
+	g := x.next(patience)
 	if g == nil {
 		x.tb.Fatalf("no %s came", what)
 	}
@@ -226,7 +226,7 @@ func dial(tb testing.TB, addr string, n int) []net.Conn {
 }
 
 func greeted(c net.Conn) error {
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 	b := make([]byte, 5)
 	_, err := c.Read(b)
 	return err

@@ -166,7 +166,7 @@ func TestWorkerThatDoesNotRead(t *testing.T) {
 	}
 	conns := dial(t, addr, 6)
 	for range conns {
-		g := b.take(5 * time.Second)
+		g := b.take(patience)
 		if g == nil {
 			t.Fatal("a worker that does not read keeps connections from the other")
 		}
@@ -208,7 +208,7 @@ func TestSlowOpenDelaysNobody(t *testing.T) {
 	ask := slow.send(`"act":"queryServer","index":0,"data":null,"address":"127.0.0.2","port":0,"addressType":4`)
 	addr := quick.listen(anyPort).addr()
 	dial(t, addr, 1)
-	quick.reply(quick.take(5*time.Second), true)
+	quick.reply(quick.take(patience), true)
 	close(release)
 	if g := slow.mustNext("answer"); g.Ack != ask || g.Sockname == nil {
 		t.Errorf("got %s, want the answer", g.raw)

@@ -57,7 +57,7 @@ func TestActedTwice(t *testing.T) {
 	x.send(`"act":"listening",` + strings.Replace(anyPort, `"port":0`, fmt.Sprintf(`"port":%d`, again.port()), 1))
 	x.ev.kind(Listening)
 	conn := dial(t, again.addr(), 1)[0]
-	stale := x.take(5 * time.Second)
+	stale := x.take(patience)
 	kill()
 
 	replay := fmt.Sprintf(`{"cmd":"NODE_CLUSTER","act":"close","key":%q,"seq":%d}`, first.Key, first.Ack+1) + "\n" +
@@ -87,7 +87,7 @@ func TestActedTwice(t *testing.T) {
 	}
 	conns := dial(t, again.addr(), 3)
 	for _, c := range conns {
-		g := y.take(5 * time.Second)
+		g := y.take(patience)
 		if g == nil {
 			t.Fatal("no connection after the restart")
 		}

@@ -72,7 +72,7 @@ func TestHandOffByClient(t *testing.T) {
 	who := func(client string) int {
 		t.Helper()
 		dial(client)
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 			for i, w := range workers {
 				if g := w.take(5 * time.Millisecond); g != nil {
 					w.reply(g, true)
@@ -103,7 +103,7 @@ func TestHandOffByClient(t *testing.T) {
 		dial(clients[0])
 	}
 	for range 2 * maxDepth {
-		g := busy.take(5 * time.Second)
+		g := busy.take(patience)
 		if g == nil {
 			t.Fatal("a busy worker has not got all connections of its client")
 		}

@@ -140,7 +140,7 @@ type workerReport struct {
 func (k *keeper) reports() map[int]workerReport {
 	k.t.Helper()
 	all, c := map[int]workerReport{}, client(k.t, false)
-	for late := time.Now().Add(20 * time.Second); len(all) < len(k.procs); {
+	for late := time.Now().Add(patience); len(all) < len(k.procs); {
 		if time.Now().After(late) {
 			k.t.Fatalf("only %d of %d workers answer", len(all), len(k.procs))
 		}
@@ -194,7 +194,7 @@ func TestDaemonKilled(t *testing.T) {
 			}
 
 			before := k.reports()
-			for late := time.Now().Add(10 * time.Second); ; {
+			for late := time.Now().Add(patience); ; {
 				stuck := ""
 				for pid, r := range k.reports() {
 					if r.Error != "" {

@@ -207,7 +207,7 @@ func TestUDP(t *testing.T) {
 	}
 	defer c.Close()
 	_, _ = c.Write([]byte("x"))
-	_ = pc.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = pc.SetReadDeadline(time.Now().Add(patient))
 	if n, _, err := pc.ReadFrom(make([]byte, 8)); n != 1 || err != nil {
 		t.Errorf("got %d bytes, %v", n, err)
 	}

@@ -155,7 +155,7 @@ func (g *Group) byCookie(cookie uint64) *lane {
 
 // adoptFirst founds a group on a program's socket.
 func (s *Set) adoptFirst(a Address, fd, seat int) (*Group, *lane, error) {
-	g := &Group{asked: a, number: s.next}
+	g := &Group{asked: a, number: s.next, bears: s.o.bears}
 	l := s.ownLane(0, fd, seat)
 	var err error
 	if g.bound, g.addr, err = boundTo(fd, a.Network); err != nil {

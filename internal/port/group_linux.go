@@ -20,8 +20,9 @@ type Group struct {
 
 	// What follows belongs to the set's goroutine.
 
-	number   int     // names the group in the Store
-	asked    Address // by whoever opened it first
+	number   int           // names the group in the Store
+	asked    Address       // by whoever opened it first
+	bears    time.Duration // Options.bears
 	bound    unix.Sockaddr
 	file     *identity        // of a unix socket's file
 	dispatch *dispatch.Dealer // nil: the current lane serves all slots
@@ -115,8 +116,9 @@ func (g *Group) insert(l *lane) {
 	if cookie, err := cookieOf(l.fd); err == nil { // else it is not known again, and was not asked for
 		l.cookie = cookie
 	}
+	l.gauge.bears = g.bears
 	if g.dispatch != nil && g.dispatch.Hashes() {
-		l.gauge.bears = loyalty
+		l.gauge.bears = max(l.gauge.bears, loyalty)
 	}
 	if g.dispatch != nil {
 		l.before = g.dispatch.Share(l.number)
@@ -127,7 +129,7 @@ func (g *Group) insert(l *lane) {
 
 // found makes the group of an address with its first socket, which is the slot's.
 func (s *Set) found(a Address, slot int) (_ *Group, err error) {
-	g := &Group{asked: a, number: s.next}
+	g := &Group{asked: a, number: s.next, bears: s.o.bears}
 	l := newLane(0, -1, slot, false)
 	defer func() {
 		if err == nil {

@@ -15,7 +15,7 @@ func arrives(t testing.TB, s *Set, port int) bool {
 	t.Helper()
 	dialled := make(chan net.Conn, 1)
 	go func() {
-		c, err := net.DialTimeout("tcp", at(port).String(), 20*time.Second)
+		c, err := net.DialTimeout("tcp", at(port).String(), patient)
 		if err != nil {
 			t.Error(err)
 		}

@@ -58,13 +58,13 @@ func TestBuckets(t *testing.T) {
 
 // requestFrom makes one connection from an address of the client's.
 func requestFrom(client string, port int) (string, error) {
-	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(client), 0))}
+	d := net.Dialer{Timeout: patient, LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(client), 0))}
 	c, err := d.Dial("tcp", at(port).String())
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patient))
 	if _, err := c.Write([]byte("hello\n")); err != nil {
 		return "", err
 	}

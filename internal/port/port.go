@@ -30,6 +30,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 )
 
 // ErrClosed is the error of a call on a closed Set.
@@ -113,6 +114,8 @@ type Options struct {
 	NoKernel bool
 	// Log is told what the user should know; nil tells nobody.
 	Log func(format string, a ...any)
+
+	bears time.Duration // how long each queue may be stalled, if more than patience; a test's
 }
 
 // Address is what a program asks to listen on.

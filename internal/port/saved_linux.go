@@ -179,6 +179,7 @@ func (s *Set) restoreGroup(number int, entries map[string]Saved) (_ *Group, err 
 		return nil, fmt.Errorf("its note is of version %d, not %d", note.Version, noteVersion)
 	}
 	g := &Group{
+		bears:  s.o.bears,
 		number: number, asked: note.Address, kernel: note.Kernel, reason: note.Reason, file: note.File,
 		order: note.Order, current: note.Current,
 	}

@@ -37,10 +37,11 @@ func TestDaemonDiesUnderLoad(t *testing.T) {
 	second.do(wireMessage{Op: "use", Slot: 2, On: true})
 	l.await(t, 100)
 	second.do(wireMessage{Op: "use", Slot: 0, On: false})
-	l.await(t, 100)
+	before := l.of("1") + l.of("2")
+	eventually(t, "answers of those that are left", func() bool { return l.of("1")+l.of("2") >= before+50 && l.of("2") >= 20 })
 	l.stop()
 	l.check(t)
-	if l.answers["0"] < 125 || l.answers["1"] < 150 || l.answers["2"] < 50 {
+	if l.answers["0"] < 50 || l.answers["1"] < 50 { // their shares are those of TestSpreadIsExact
 		t.Errorf("answers: got %v", l.answers)
 	}
 	second.do(wireMessage{Op: "close"})
@@ -160,7 +161,7 @@ func TestRestoreDropsWhatItCannotUse(t *testing.T) {
 func TestRestoreHealsAnInterruptedMove(t *testing.T) {
 	noLeaks(t)
 	store := newMemory(t)
-	s := newSet(t, Options{Store: store})
+	s := newSet(t, Options{Store: store, bears: never})
 	a, b := mustOpen(t, s, loopback, 0), mustOpen(t, s, loopback, 1)
 	_ = a.File.Close()
 	defer b.File.Close()
@@ -175,7 +176,7 @@ func TestRestoreHealsAnInterruptedMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := newSet(t, Options{Saved: store.saved()})
+	next := newSet(t, Options{Saved: store.saved(), bears: never})
 	for range 10 {
 		c, err := net.Dial("tcp", a.Group.Addr().String())
 		if err != nil {
@@ -183,9 +184,5 @@ func TestRestoreHealsAnInterruptedMove(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	for _, d := range next.Queue() {
-		if d.Waiting != 5 {
-			t.Errorf("slot %d: %d connections wait, want 5", d.Slot, d.Waiting)
-		}
-	}
+	wantDepths(t, next, "both listen", 5, 5)
 }

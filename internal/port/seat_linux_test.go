@@ -124,6 +124,7 @@ func TestDropsAreCounted(t *testing.T) {
 			t.Fatalf("policy %d: got %+v", policy, c)
 		}
 		dial(t, port, 2) // a backlog of 1 has room for two
+		wantDepths(t, s, "a full queue", 2)
 		d := net.Dialer{Timeout: 50 * time.Millisecond}
 		if c, err := d.Dial("tcp", at(port).String()); err == nil {
 			_ = c.Close()

@@ -20,11 +20,10 @@ import (
 
 func TestSpreadIsExact(t *testing.T) {
 	noLeaks(t)
-	s := newSet(t, Options{})
+	s := newSet(t, Options{bears: never})
 	g, _ := serve(t, s, loopback, 4)
 	needKernel(t, g)
-	// On a busy machine a server may well stand still for 25 ms, and then the others
-	// get its share for a while.
+	// Where connections come fast several in a row go to one, and the last row may be cut.
 	for attempt := 1; ; attempt++ {
 		got := map[string]int{}
 		for range 400 {
@@ -53,7 +52,7 @@ func TestSpreadIsExact(t *testing.T) {
 func TestSpreadOfRowsIsExact(t *testing.T) {
 	noLeaks(t)
 	const slots, clients, each = 3, 8, 450
-	s := newSet(t, Options{})
+	s := newSet(t, Options{bears: never})
 	g, _ := serve(t, s, loopback, slots)
 	needKernel(t, g)
 	for attempt := 1; ; attempt++ {
@@ -103,7 +102,7 @@ func TestSpreadOfRowsIsExact(t *testing.T) {
 // is lost, whatever the order.
 func TestLeavingMovesTheQueue(t *testing.T) {
 	noLeaks(t)
-	s := newSet(t, Options{})
+	s := newSet(t, Options{bears: never})
 	a := mustOpen(t, s, loopback, 0)
 	needKernel(t, a.Group)
 	b := mustOpen(t, s, loopback, 1)
@@ -125,32 +124,16 @@ func TestLeavingMovesTheQueue(t *testing.T) {
 			answers <- strings.TrimSpace(line)
 		}()
 	}
-	waiting := func() (w []int) {
-		for _, d := range s.Queue() {
-			w = append(w, d.Waiting)
-		}
-		return w
-	}
-	if w := waiting(); !slices.Equal(w, []int{n / 2, n / 2}) {
-		t.Fatalf("queues: got %v, want %d each", w, n/2)
-	}
+	wantDepths(t, s, "two slots", n/2, n/2)
 	s.Use(1, false)
-	if w := waiting(); !slices.Equal(w, []int{n, 0}) {
-		t.Errorf("slot 1 left: got %v, want [%d 0]", w, n)
-	}
+	wantDepths(t, s, "slot 1 left", n, 0)
 	s.Use(0, false) // nobody is left: it stays for the successor
-	if w := waiting(); !slices.Equal(w, []int{n, 0}) {
-		t.Errorf("slot 0 left too: got %v, want [%d 0]", w, n)
-	}
+	wantDepths(t, s, "slot 0 left too", n, 0)
 	s.Use(1, true) // who comes first gets all
-	if w := waiting(); !slices.Equal(w, []int{0, n}) {
-		t.Errorf("slot 1 is back: got %v, want [0 %d]", w, n)
-	}
+	wantDepths(t, s, "slot 1 is back", 0, n)
 	s.Use(0, true)
 	s.Release(1)
-	if w := waiting(); !slices.Equal(w, []int{n}) {
-		t.Errorf("slot 1 released: got %v, want [%d]", w, n)
-	}
+	wantDepths(t, s, "slot 1 released", n)
 	startServer(t, "zero", a.File)
 	for range n {
 		if who := <-answers; who != "zero" {
@@ -172,7 +155,7 @@ func TestKilledOwnerLosesNothingUnaccepted(t *testing.T) {
 	l.await(t, 100)
 	l.stop()
 	l.check(t)
-	if l.answers["1"] > 5 { // one may have been on its way when it was held
+	if l.answers["1"] > 0 {
 		t.Errorf("answers: got %v", l.answers)
 	}
 }

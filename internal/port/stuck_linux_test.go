@@ -3,6 +3,7 @@ package port
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,23 +19,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patiently repeats what must not take longer than 100 ms, up to three times: on a
-// machine with other work a process may well not run for so long, whatever we do.
-func patiently(t *testing.T, attempt func() (slowest time.Duration)) {
+// patiently repeats, up to five times, what must not take longer than 100 ms and a few
+// times what the same takes meanwhile where nothing is stuck: on a machine with other
+// work a process may well not run for so long, whatever we do.
+func patiently(t *testing.T, attempt func() (slowest, control time.Duration)) {
 	t.Helper()
-	var took []time.Duration
-	for range 3 {
-		slowest := attempt()
-		took = append(took, slowest)
-		if slowest <= 100*time.Millisecond {
-			t.Logf("slowest request of each attempt: %v", took)
+	var said []string
+	for range 5 {
+		slowest, control := attempt()
+		limit := 100*time.Millisecond + 4*control
+		said = append(said, fmt.Sprintf("%v (limit %v)", slowest, limit))
+		if slowest <= limit {
+			t.Logf("slowest request of each attempt: %v", said)
 			return
 		}
 	}
-	t.Errorf("slowest request of each attempt: %v, want at most 100 ms", took)
+	t.Errorf("slowest request of each attempt: %v", said)
 }
 
-// Of two slots one does not accept for 3 s, at 200 connections a second.
+// Of two slots one does not accept for 1.5 s, at 200 connections a second.
 func TestStuckSlotDelaysNobody(t *testing.T) {
 	noLeaks(t)
 	w, err := NewWatch()
@@ -46,18 +49,23 @@ func TestStuckSlotDelaysNobody(t *testing.T) {
 	defer s.Close()
 	g, servers := serve(t, s, loopback, 2)
 	needKernel(t, g)
-	patiently(t, func() time.Duration {
-		servers[1].hold(t, 3*time.Second)
-		l := startLoad(g.Addr(), 5*time.Millisecond)
-		l.await(t, 600)
+	plain := newSet(t, Options{Name: "port/control/", Watch: w})
+	defer plain.Close()
+	healthy, _ := serve(t, plain, loopback, 1)
+	patiently(t, func() (slowest, control time.Duration) {
+		servers[1].hold(t, 1500*time.Millisecond)
+		l, c := startLoad(g.Addr(), 5*time.Millisecond), startLoad(healthy.Addr(), 5*time.Millisecond)
+		l.await(t, 300)
 		l.stop()
+		c.stop()
 		l.check(t)
+		c.check(t)
 		t.Logf("%d requests, slowest %v, answers %v", l.total(), l.slowest, l.answers)
 		back := startLoad(g.Addr(), 5*time.Millisecond)
 		eventually(t, "answers of the slot that accepts again", func() bool { return back.of("1") >= 20 })
 		back.stop()
 		back.check(t)
-		return l.slowest
+		return l.slowest, c.slowest
 	})
 }
 
@@ -66,11 +74,11 @@ func TestStuckSlotDelaysNobody(t *testing.T) {
 func TestStuckNode(t *testing.T) {
 	node := nodePath(t)
 	for _, freeze := range []bool{false, true} {
-		patiently(t, func() time.Duration { return blockedNode(t, node, freeze) })
+		patiently(t, func() (slowest, control time.Duration) { return blockedNode(t, node, freeze) })
 	}
 }
 
-func blockedNode(t *testing.T, node string, freeze bool) (slowest time.Duration) {
+func blockedNode(t *testing.T, node string, freeze bool) (slowest, control time.Duration) {
 	t.Helper()
 	var frozen, thawed atomic.Int32
 	o := Options{}
@@ -89,7 +97,11 @@ func blockedNode(t *testing.T, node string, freeze bool) (slowest time.Duration)
 		startNode(t, node, l.File)
 		s.Use(slot, true)
 	}
-	url := "http://" + g.Addr().String()
+	plain := newSet(t, Options{Name: "port/control/"})
+	l := mustOpen(t, plain, loopback, 0)
+	startNode(t, node, l.File)
+	plain.Use(0, true)
+	url, healthy := "http://"+g.Addr().String(), "http://"+l.Group.Addr().String()
 	blocked := make(chan error, 1)
 	go func() {
 		_, _, err := get(url + "/block?ms=1500")
@@ -108,17 +120,25 @@ func blockedNode(t *testing.T, node string, freeze bool) (slowest time.Duration)
 			t.Errorf("request: %v", err)
 		}
 		slowest = max(slowest, took)
+		if _, took, err = get(healthy); err != nil {
+			t.Errorf("request to the control: %v", err)
+		}
+		control = max(control, took)
 	}
 	if err := <-blocked; err != nil {
 		t.Error(err)
 	}
-	if err := s.Close(); err != nil {
+	if err := errors.Join(s.Close(), plain.Close()); err != nil {
 		t.Error(err)
 	}
-	if freeze && frozen.Load() == 0 || frozen.Load() != thawed.Load() {
+	if frozen.Load() != thawed.Load() {
 		t.Errorf("frozen %d times, thawed %d", frozen.Load(), thawed.Load())
 	}
-	return slowest
+	if freeze && frozen.Load() == 0 {
+		t.Log("nothing was moved: the block was over before we came to see it")
+		return time.Hour, 0
+	}
+	return slowest, control
 }
 
 // Processes that wait in epoll, as Node does, hear of what was moved to them; on an
@@ -126,7 +146,7 @@ func blockedNode(t *testing.T, node string, freeze bool) (slowest time.Duration)
 func TestMovedConnectionsWakeTheirNewProcess(t *testing.T) {
 	noLeaks(t)
 	for _, mute := range []bool{false, true} {
-		s := newSet(t, Options{})
+		s := newSet(t, Options{bears: never})
 		l := mustOpen(t, s, loopback, 0)
 		needKernel(t, l.Group)
 		_ = mustOpen(t, s, loopback, 1).File.Close()
@@ -155,18 +175,25 @@ func TestMovedConnectionsWakeTheirNewProcess(t *testing.T) {
 			defer c.Close()
 		}
 		events := make([]unix.EpollEvent, 1)
-		_, _ = unix.EpollWait(epoll, events, 1000) // of the first
-		s.Use(1, false)
-		if n, err := unix.EpollWait(epoll, events, 1000); n != 1 {
-			t.Errorf("mute %v: %d events, %v", mute, n, err)
+		wait := func() {
+			t.Helper()
+			n, err := unix.EpollWait(epoll, events, int(patient.Milliseconds()))
+			for errors.Is(err, unix.EINTR) {
+				n, err = unix.EpollWait(epoll, events, int(patient.Milliseconds()))
+			}
+			if n != 1 {
+				t.Errorf("mute %v: %d events, %v", mute, n, err)
+			}
 		}
+		wait() // of the first
+		wantDepths(t, s, "both have one", 1, 1)
+		s.Use(1, false)
+		wait()
 		want := 2
 		if mute {
 			want = 3
 		}
-		if q := s.Queue(); q[0].Waiting != want {
-			t.Errorf("mute %v: %d connections wait, want %d", mute, q[0].Waiting, want)
-		}
+		wantDepths(t, s, fmt.Sprintf("mute %v", mute), want, 0)
 		_ = unix.Close(epoll)
 		_ = unix.Close(fd)
 		if err := s.Close(); err != nil {
@@ -189,7 +216,8 @@ func TestFreezeFails(t *testing.T) {
 			frozen.Add(1)
 			return func() { thawed.Add(1) }, nil
 		},
-		Log: func(string, ...any) { told.Add(1) },
+		Log:   func(string, ...any) { told.Add(1) },
+		bears: never,
 	})
 	port := freePort(t)
 	var files []*os.File
@@ -253,7 +281,7 @@ func startNode(t testing.TB, node string, f *os.File) *exec.Cmd {
 }
 
 func get(url string) (body string, took time.Duration, err error) {
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patient}
 	began := time.Now()
 	r, err := client.Get(url)
 	if err != nil {
@@ -298,16 +326,14 @@ func TestProgramShutsItsSocketDown(t *testing.T) {
 	startServer(t, "0", mustOpen(t, s, loopback, 0).File)
 	s.Use(0, true)
 	seen := map[string]bool{}
-	for range 10 {
+	eventually(t, "answers of both", func() bool {
 		who, err := request(l.Group.Addr())
 		if err != nil {
 			t.Fatal(err)
 		}
 		seen[who] = true
-	}
-	if len(seen) != 2 {
-		t.Errorf("answers: got %v", seen)
-	}
+		return len(seen) == 2
+	})
 }
 
 // While nothing waits nothing is done; the watch wakes up for what waits.
@@ -339,12 +365,20 @@ func TestWatchSleeps(t *testing.T) {
 		return n
 	}
 	before := looks()
-	switches := threadSwitches(t)
-	time.Sleep(500 * time.Millisecond) // there is no event to wait for: nothing is to happen
-	if after := looks(); after != before {
-		t.Errorf("looked %d times while all was quiet", after-before)
+	for attempt := 1; ; attempt++ { // a look at what was opened may come late
+		switches := threadSwitches(t)
+		time.Sleep(500 * time.Millisecond) // there is no event to wait for: nothing is to happen
+		t.Logf("context switches of this process in 0.5 s: %d", threadSwitches(t)-switches)
+		after := looks()
+		if after == before {
+			break
+		}
+		if attempt == 10 {
+			t.Errorf("looked %d times while all was quiet", after-before)
+			break
+		}
+		before = after
 	}
-	t.Logf("context switches of this process in 0.5 s: %d", threadSwitches(t)-switches)
 	c, err := net.Dial("tcp", last.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	cron "github.com/netresearch/go-cron"
@@ -114,16 +115,16 @@ func count(n int) string {
 }
 
 var (
-	characters = regexp.MustCompile(`^[0-9a-z*?,/#-]+$`)
-	lastOf     = regexp.MustCompile(`^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$`)
-	stepped    = regexp.MustCompile(`^(\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)/([0-9]{1,2})$`)
+	characters = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-z*?,/#-]+$`) })
+	lastOf     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-7]|sun|mon|tue|wed|thu|fri|sat)l$`) })
+	stepped    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)/([0-9]{1,2})$`) })
 )
 
 // translate brings a field into the form that the parser takes, and refuses what
 // the parser would take for something else.
 func translate(place int, part string) (string, error) {
 	f := fields[place]
-	if !characters.MatchString(part) {
+	if !characters().MatchString(part) {
 		return "", errors.New("has a character that means nothing")
 	}
 	items := strings.FieldsFunc(part, func(r rune) bool { return r == ',' }) // croner takes "1,,2"
@@ -134,7 +135,7 @@ func translate(place int, part string) (string, error) {
 		switch {
 		case item == "?" && place != dayOfMonth && place != dayOfWeek:
 			return "", errors.New("? is for the day fields alone; use *")
-		case place == dayOfWeek && lastOf.MatchString(item):
+		case place == dayOfWeek && lastOf().MatchString(item):
 			items[i] = strings.TrimSuffix(item, "l") + "#L"
 		default:
 			var err error
@@ -149,7 +150,7 @@ func translate(place int, part string) (string, error) {
 // longStep replaces a step that is as long as its range, as in "*/60" for minutes,
 // by the one value that it leaves: the parser would refuse it, croner does not.
 func longStep(f field, item string) (string, error) {
-	m := stepped.FindStringSubmatch(item)
+	m := stepped().FindStringSubmatch(item)
 	if m == nil {
 		return item, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/bmatcuk/doublestar/v4"
 )
@@ -53,12 +54,14 @@ func newFilter(r Rule) (*filter, error) {
 // regular is a text that means a regular expression: /…/ with flags, as a
 // JavaScript value prints itself. A slash within it is escaped or in a class, by
 // which it differs from the path of a folder.
-var regular = regexp.MustCompile(`^/((?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+)/([a-z]*)$`)
+var regular = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^/((?:[^/\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+)/([a-z]*)$`)
+})
 
 // isRegular takes such a text apart. "/srv/img" could be both; a plain word with
 // other flags than these is taken for a path.
 func isRegular(text string) (expr, flags string, ok bool) {
-	m := regular.FindStringSubmatch(text)
+	m := regular().FindStringSubmatch(text)
 	if m == nil {
 		return "", "", false
 	}
@@ -199,11 +202,11 @@ func (f *filter) ignored(path, root string) bool {
 }
 
 // rotated is what is put after the name of a log when it is rotated.
-var rotated = regexp.MustCompile(`^(\.[0-9]+)?(\.gz)?(\.tmp)?$`)
+var rotated = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\.[0-9]+)?(\.gz)?(\.tmp)?$`) })
 
 func (f *filter) isOwn(path string) bool {
 	for _, own := range f.own {
-		if rest, ok := strings.CutPrefix(path, own); ok && (rest == "" || rest[0] == '/' || rotated.MatchString(rest)) {
+		if rest, ok := strings.CutPrefix(path, own); ok && (rest == "" || rest[0] == '/' || rotated().MatchString(rest)) {
 			return true
 		}
 	}

@@ -15,10 +15,10 @@ function host(op, ...args) {
   throw e;
 }
 
-// compile returns the function (kind "function"), the value (kind "expression")
-// or what an internal script's last statement is.
-function compile(file, text, kind) {
-  const ok = host('compile', file, text, kind);
+// compile returns the function (kind "function") or the value (kind "expression").
+const compile = (file, text, kind) => taken(host('compile', file, text, kind));
+// taken is what Go left in the slot.
+function taken(ok) {
   const v = globalThis.__paceline_slot;
   delete globalThis.__paceline_slot;
   if (!ok) throw v;
@@ -109,7 +109,7 @@ function builtin(name) {
   if (name in derived) return built[name] = derived[name]();
   const m = { exports: {} };
   built[name] = m.exports;
-  compile(`node:${name}`, host('builtin', name), 'internal')(m, m.exports, { host, builtin, info, fault, compile });
+  taken(host('internal', name))(m, m.exports, { host, builtin, info, fault });
   return built[name] = m.exports;
 }
 
@@ -238,7 +238,8 @@ Object.defineProperty(globalThis, '__paceline', {
     error: (n) => errors[n],
     load: (file, format) => load(file, format, main ?? null),
     meta(meta, file) {
-      const url = builtin('url').pathToFileURL(file).href;
+      // A usual path is its own URL; the url module takes a millisecond.
+      const url = /^[\w/.-]+$/.test(file) ? `file://${file}` : builtin('url').pathToFileURL(file).href;
       Object.assign(meta, {
         dirname: dirname(file), filename: file,
         resolve: (spec) => {

@@ -5,6 +5,7 @@ const delay = +process.env.DELAY || 0;
 
 const server = http.createServer((req, res) => {
   if (req.url.startsWith('/block')) {
+    require('fs').writeSync(1, 'blocks\n'); // in any case before it does
     const end = Date.now() + +req.url.split('=')[1];
     while (Date.now() < end);
   }

@@ -209,7 +209,7 @@ func addLoopback(t *testing.T, a netip.Addr) {
 		t.Fatalf("add %v: %v", a, errno)
 	}
 	// The kernel takes a moment to find that nobody else has the address.
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := unix.Bind(fd, &unix.SockaddrInet6{Addr: a.As16()})
 		if err == nil {
