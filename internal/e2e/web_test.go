@@ -537,8 +537,13 @@ func (s *webSite) daemonKilled() {
 	s.ok(err)
 	s.pace("start", "sleep 1000", "--name", "after")
 	s.wait(`[...document.querySelectorAll('tr.app .name')].some((e) => e.innerText === 'after') && document.querySelector('#link').dataset.up === 'yes'`)
+	// Events are followed again, be it a moment later.
 	s.goTo("#/events")
-	s.wait(`[...document.querySelectorAll('tr.event')].some((e) => e.innerText.includes('after'))`)
+	s.wait(`document.querySelector('h1').innerText === 'Events'`)
+	s.ok(proc.Poll(ctx, 100*time.Millisecond, func() (bool, error) {
+		s.pace("restart", "after")
+		return eval[bool](s, `[...document.querySelectorAll('tr.event')].some((e) => e.innerText.includes('after'))`), nil
+	}))
 	s.page.Faults() // an answer that did not come
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"log"
 	"math"
 	"slices"
@@ -16,7 +17,8 @@ import (
 const (
 	pollEvery    = time.Second // how often the daemon is asked while somebody looks
 	pollTimeout  = 10 * time.Second
-	retryEvents  = time.Second
+	firstRetry   = 20 * time.Millisecond
+	lastRetry    = time.Second
 	recentEvents = 500 // events that are remembered
 	eventBuffer  = 256 // events that a tab may lag behind
 )
@@ -207,23 +209,29 @@ func milliseconds(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// followEvents passes on what happens, and remembers it.
+// followEvents passes on what happens, and remembers it. When the daemon is replaced
+// it is there again soon, and what happens first must not be missed for long.
 func (f *feed) followEvents(ctx context.Context) {
+	wait := firstRetry
 	for ctx.Err() == nil {
-		err := f.daemon.Events(ctx, api.Handler[app.Event]{Value: func(e app.Event) error {
-			if e.Type != app.EventMessage { // that is between the app and itself
-				e.Data = nil
-				f.publish(e)
-			}
-			return nil
-		}})
-		if err == nil { // the daemon has ended it: we were too slow, or it ends
+		err := f.daemon.Events(ctx, api.Handler[app.Event]{
+			Begun: func() { wait = firstRetry },
+			Value: func(e app.Event) error {
+				if e.Type != app.EventMessage { // that is between the app and itself
+					e.Data = nil
+					f.publish(e)
+				}
+				return nil
+			},
+		})
+		if err == nil || errors.Is(err, api.ErrLost) { // we were too slow, or it has ended
 			f.publish()
 		}
-		select { // the daemon is being replaced
+		select {
 		case <-ctx.Done():
-		case <-time.After(retryEvents):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, lastRetry)
 	}
 }
 

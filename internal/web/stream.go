@@ -260,7 +260,7 @@ func (f *following) readLogs(ctx context.Context, q *logsQuery) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(retryEvents):
+		case <-time.After(lastRetry):
 		}
 	}
 }

@@ -141,7 +141,7 @@ func start(ctx context.Context, box *sandbox.Sandbox, a app) error {
 	if err != nil {
 		return err
 	}
-	cmd := box.Command(ctx, "start", file, "-i", fmt.Sprint(a.instances), "--name", a.name, "--max-restarts", "4")
+	cmd := box.Command(ctx, "start", file, "-i", fmt.Sprint(a.instances), "--name", a.name, "--cwd", box.Dir, "--max-restarts", "4")
 	cmd.Env = append(cmd.Env, "PORT="+fmt.Sprint(port.Number), "WORK="+fmt.Sprint(a.work), "NODE_ENV=production",
 		"DATABASE_URL=postgres://shop:wIZ9x@db/shop")
 	if text, err := cmd.CombinedOutput(); err != nil && a.name != "import" {

@@ -17,10 +17,11 @@ async function load() {
 export const palette = ['c1', 'c2', 'c3', 'c4', 'c5', 'c6'];
 
 // Chart is a card with a chart in it. Lines: [{name, colour, fill}]; write(value)
-// makes a text of a value.
+// makes a text of a value. Binary: the axis has round numbers of KiB, MiB, GiB.
 export class Chart {
-  constructor(title, write) {
+  constructor(title, write, binary) {
     this.write = write;
+    this.incrs = binary ? Array.from({ length: 50 }, (_, i) => 2 ** i) : undefined;
     this.value = h('span', { class: 'value num' });
     this.box = h('div', { class: 'plot', role: 'img', 'aria-label': title });
     this.title = title;
@@ -51,8 +52,8 @@ export class Chart {
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, y: false },
       legend: { show: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1e-9) * 1.1] } },
-      axes: [{ ...axis, size: 26, values: (u, at) => at.map((s) => hours(s, u.scales.x.max - u.scales.x.min)) }, { ...axis, size: 58, values: (_, at) => at.map((v) => this.write(v)) }],
-      series: [{}, ...lines.map((l) => ({ label: l.name, stroke: colour(l.colour), width: 1.5, fill: l.fill ? colour(l.colour) + '22' : undefined, points: { show: false }, spanGaps: false }))],
+      axes: [{ ...axis, size: 26, values: (u, at) => at.map((s) => hours(s, u.scales.x.max - u.scales.x.min)) }, { ...axis, size: 58, incrs: this.incrs, values: (_, at) => at.map((v) => this.write(v)) }],
+      series: [{}, ...lines.map((l) => ({ label: l.name, stroke: colour(l.colour) + (l.fill ? '' : 'b0'), width: l.fill ? 1.5 : 1, fill: l.fill ? colour(l.colour) + '22' : undefined, points: { show: false }, spanGaps: false }))],
       hooks: {
         draw: [(u) => this.drawMarks(u)],
         setCursor: [(u) => this.hover(u)],

@@ -15,7 +15,7 @@ function exitText(x) {
   return x.wanted ? `${how}, as asked` : how;
 }
 
-const detail = (e) => [e.exit ? exitText(e.exit) : '', e.detail].filter(Boolean).join('; ');
+const detail = (e) => [e.exit ? exitText(e.exit) : '', e.exit && exitText(e.exit).startsWith(e.detail) ? '' : e.detail].filter(Boolean).join('; ');
 
 // eventList is the list as a part of a page: of one app, or of all.
 export function eventList(app) {

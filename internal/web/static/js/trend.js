@@ -10,7 +10,7 @@ const ranges = [['10m', '10 min', 600], ['1h', '1 h', 3600], ['24h', '24 h', 864
 const parts = 16; // instances that have a line each
 
 export function trend(name) {
-  const cpu = new Chart('CPU', percent), memory = new Chart('Memory', bytes), traffic = new Chart('Connections/s', rate);
+  const cpu = new Chart('CPU', percent), memory = new Chart('Memory', bytes, true), traffic = new Chart('Connections/s', rate);
   const charts = [cpu, memory, traffic];
   const note = h('p', { class: 'muted note', hidden: true });
   const pick = h('div', { class: 'segments', role: 'group', 'aria-label': 'Time range' }, ranges.map(([id, text]) =>
