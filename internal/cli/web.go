@@ -51,7 +51,12 @@ fingerprint is printed, for comparing it with what the browser shows.`,
 			}
 			return nil
 		},
-		ValidArgs: []string{"stop"},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return []string{"stop"}, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return d.stop(cmd.Context())

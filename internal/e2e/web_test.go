@@ -173,6 +173,7 @@ func TestWeb(t *testing.T) {
 	on("accessible", (*webSite).accessible)
 	on("terminal sequences", (*webSite).terminalSequences)
 	on("daemon killed", (*webSite).daemonKilled)
+	on("restarts itself", (*webSite).restartsItself)
 	on("sign out", (*webSite).signOut)
 	on("elsewhere", (*webSite).elsewhere)
 }
@@ -545,6 +546,20 @@ func (s *webSite) daemonKilled() {
 		return eval[bool](s, `[...document.querySelectorAll('tr.event')].some((e) => e.innerText.includes('after'))`), nil
 	}))
 	s.page.Faults() // an answer that did not come
+}
+
+// restartsItself: the page comes back by itself, and is still signed in.
+func (s *webSite) restartsItself() {
+	s.goTo("#/")
+	s.wait(`document.querySelectorAll('tr.app').length === 3`)
+	before := s.pace("pid", "pace-web")
+	eval[any](s, `([...document.querySelectorAll('tr.app')].find((r) => r.innerText.startsWith('pace-web')).querySelector('[data-action=restart]').click(), null)`)
+	s.confirm()
+	s.wait(`[...document.querySelectorAll('tr.app')].some((r) => r.innerText.startsWith('pace-web') && r.cells[5].innerText === '1') && document.querySelector('#link').dataset.up === 'yes'`)
+	if after := s.pace("pid", "pace-web"); after == before {
+		s.Errorf("its process is %s as before", strings.TrimSpace(after))
+	}
+	s.page.Faults() // that it did not answer
 }
 
 // elsewhere is by TLS, with a certificate of our own making.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -332,6 +334,54 @@ func TestSessionsEnd(t *testing.T) {
 	}
 	if works(first) || len(s.sessions.open) > maxSessions {
 		t.Errorf("%d sessions, the first works: %v", len(s.sessions.open), works(first))
+	}
+}
+
+// Sessions outlive the process, as digests; another token ends them, and so does
+// signing out.
+func TestSessionsAreKept(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sessions.json")
+	s := newSite(t)
+	start := func(token string) {
+		c := s.config
+		c.file, c.token = file, token
+		s.server = newServer(c)
+		s.handler = s.server.handler()
+	}
+	works := func(in signedIn) bool {
+		answer, _ := s.ask(in.on(s.request("GET", "/api/session", "")))
+		return answer.StatusCode == http.StatusOK
+	}
+	start(token)
+	in, out := s.login(), s.login()
+	s.ask(out.on(s.request("POST", "/api/logout", "{}")))
+	text, err := os.ReadFile(file)
+	if err != nil || strings.Contains(string(text), in.cookie.Value) || strings.Contains(string(text), in.key) || strings.Contains(string(text), token) {
+		t.Errorf("kept: %s %v", text, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	start(token)
+	if !works(in) || works(out) {
+		t.Errorf("after a restart: signed in %v, signed out %v", works(in), works(out))
+	}
+	s.clock.pass(sessionIdle + time.Minute)
+	start(token)
+	if works(in) {
+		t.Error("it does not end while nobody runs")
+	}
+	in = s.login()
+	start(strings.Repeat("B", len(token)))
+	if works(in) {
+		t.Error("another token does not end it")
+	}
+	if err := os.WriteFile(file, []byte(`{"token":"zz"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(token)
+	if s.login(); !strings.Contains(s.journal.String(), "read the sessions") {
+		t.Errorf("a broken file: %s", s.journal)
 	}
 }
 

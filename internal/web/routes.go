@@ -93,6 +93,7 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie, key := s.sessions.begin()
+	s.keep(s.kept.save)
 	http.SetCookie(w, &http.Cookie{
 		Name: s.cookieName(), Value: cookie, Path: "/", HttpOnly: true, Secure: s.tls,
 		SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLife / time.Second),
@@ -105,6 +106,7 @@ func (s *server) login(w http.ResponseWriter, r *http.Request) {
 func (s *server) logout(_ who, w http.ResponseWriter, r *http.Request) error {
 	if c, err := r.Cookie(s.cookieName()); err == nil {
 		s.sessions.end(c.Value)
+		s.keep(s.kept.save)
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: s.cookieName(), Path: "/", HttpOnly: true, Secure: s.tls, SameSite: http.SameSiteStrictMode, MaxAge: -1,

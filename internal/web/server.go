@@ -74,7 +74,7 @@ func Serve(ctx context.Context, o Options, journal io.Writer, tell Tell) error {
 	client := api.New(api.Options{Home: o.Home})
 	defer client.Close()
 	s := newServer(config{
-		daemon: client, token: token, address: address, tls: over,
+		daemon: client, token: token, address: address, tls: over, file: o.sessionFile(),
 		hosts: allowed(o, isLoopback(l.Addr()), leaf), log: log.New(journal, "", log.LstdFlags), now: time.Now,
 	})
 	if tell != nil {
@@ -192,6 +192,7 @@ type config struct {
 	token   string
 	address string // where it listens
 	tls     bool
+	file    string // in which sessions outlive us; "" means none
 	hosts   func(host string) bool
 	log     *log.Logger
 	now     func() time.Time
@@ -201,6 +202,7 @@ type config struct {
 type server struct {
 	config
 	sessions *sessions
+	kept     *sessionFile
 	attempts *attempts
 	feed     *feed
 	history  historyCache
@@ -209,9 +211,20 @@ type server struct {
 }
 
 func newServer(c config) *server {
-	return &server{
+	s := &server{
 		config: c, sessions: newSessions(c.now), attempts: newAttempts(c.token, c.now),
 		feed: newFeed(c.daemon, c.log), streams: make(chan struct{}, maxStreams), closing: make(chan struct{}),
+	}
+	s.kept = &sessionFile{name: c.file, token: digestOf(c.token), from: s.sessions}
+	s.keep(s.kept.load)
+	return s
+}
+
+// keep does something with the file of sessions. That it cannot be done is no reason
+// not to go on.
+func (s *server) keep(do func() error) {
+	if err := do(); err != nil {
+		s.log.Print(err)
 	}
 }
 
@@ -235,6 +248,7 @@ func (s *server) run(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	close(s.closing)
+	s.keep(s.kept.save) // with when each was used last
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
 	defer cancel()
 	if err := h.Shutdown(last); err != nil && !errors.Is(err, context.DeadlineExceeded) {

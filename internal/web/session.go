@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -24,6 +26,19 @@ type digest [sha256.Size]byte
 
 func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 
+// MarshalText and UnmarshalText write and read it in hexadecimal digits.
+func (d digest) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(d[:])), nil }
+
+// UnmarshalText is the reverse of MarshalText.
+func (d *digest) UnmarshalText(text []byte) error {
+	b, err := hex.DecodeString(string(text))
+	if err != nil || len(b) != len(d) {
+		return errors.New("no digest")
+	}
+	copy(d[:], b)
+	return nil
+}
+
 func (d digest) equals(other digest) bool { return subtle.ConstantTimeCompare(d[:], other[:]) == 1 }
 
 // sessions are the browsers that are signed in. Each has two secrets: one in a
@@ -36,6 +51,37 @@ type sessions struct {
 
 	mu   sync.Mutex // guards open
 	open map[digest]*session
+}
+
+// savedSession is a session as it is kept over a restart: what its secrets are cannot
+// be told from it.
+type savedSession struct {
+	ID    digest    `json:"id"`
+	Key   digest    `json:"key"`
+	Begun time.Time `json:"begun"`
+	Used  time.Time `json:"used"`
+}
+
+// all returns those that count.
+func (s *sessions) all() []savedSession {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire()
+	list := make([]savedSession, 0, len(s.open))
+	for id, one := range s.open {
+		list = append(list, savedSession{id, one.key, one.begun, one.used})
+	}
+	return list
+}
+
+// restore adds sessions of an earlier process.
+func (s *sessions) restore(list []savedSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, one := range list[:min(len(list), maxSessions)] {
+		s.open[one.ID] = &session{key: one.Key, begun: one.Begun, used: one.Used, ended: make(chan struct{})}
+	}
+	s.expire()
 }
 
 // session is one browser's. Ended is closed when it does not count any more.
