@@ -30,7 +30,7 @@ const module = "paceline/"
 // where it stands before adding it.
 var imports = map[string][]string{
 	"cmd/pace": {
-		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve", "internal/web",
 	},
 
 	"internal/jseval":   {"internal/jsengine", "internal/nodelib"},
@@ -41,10 +41,12 @@ var imports = map[string][]string{
 
 	"internal/cli": {
 		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/web",
 	},
 	"internal/deploy":    nil,
-	"internal/serve":     {"internal/app"},
+	"internal/serve":     {"internal/app", "internal/ready"},
+	"internal/ready":     nil,
+	"internal/web":       {"internal/api", "internal/app", "internal/ready"},
 	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
@@ -122,6 +124,7 @@ var outside = map[string][]string{
 	"modernc.org/libc":               {"internal/jsengine"},
 	"modernc.org/libquickjs":         {"internal/jsengine"},
 	"modernc.org/quickjs":            {"internal/jseval", "internal/jsengine", "worker/js"},
+	"golang.org/x/time":              {"internal/web"},
 }
 
 // source is one file of ours that is not a test.
