@@ -51,17 +51,19 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/revision", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
+	"internal/events":     {"internal/app"},
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
+	"internal/revision":   nil,
 	"internal/schedule":   nil,
 	"internal/dotenv":     nil,
 

@@ -18,6 +18,7 @@ import (
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/events"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
 	"paceline/internal/logs"
@@ -48,6 +49,7 @@ type daemon struct {
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
+	history    *events.Log
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
@@ -64,12 +66,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{
-		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
+		Options: o, log: o.Log, started: time.Now(),
 		left: make(chan struct{}, 1), ending: ending,
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
 	}
+	d.openHistory()
+	defer func() { err = errors.Join(err, d.history.Close()) }()
 	client, inventory, err := keeper.Dial(ctx, o.Keeper)
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
@@ -216,6 +220,9 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
+	if e.Type == app.EventStart {
+		e.Version = d.host.versionOf(e.ID, e.Gen)
+	}
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {
 		return // may be many, and is the app's own matter
