@@ -36,8 +36,8 @@ var imports = map[string][]string{
 	"internal/jseval": nil,
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hooks", "internal/hostinfo", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/state",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app"},
@@ -51,16 +51,19 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/freeze", "internal/health", "internal/hooks",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/revision", "internal/schedule", "internal/state",
-		"internal/stats", "internal/supervisor", "internal/watch",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/redact", "internal/revision", "internal/schedule", "internal/state",
+		"internal/stats", "internal/supervisor", "internal/watch", "internal/why",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
 	"internal/events":     {"internal/app"},
+	"internal/hooks":      {"internal/app"},
+	"internal/why":        {"internal/api", "internal/app", "internal/redact"},
+	"internal/redact":     nil,
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
 	"internal/revision":   nil,

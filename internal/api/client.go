@@ -189,6 +189,15 @@ func (c *Client) Events(ctx context.Context, q EventsQuery, h Handler[app.Event]
 	return stream(ctx, c, "/v1/events", q.values(), h)
 }
 
+// Why explains the instances that q selects, by id.
+func (c *Client) Why(ctx context.Context, q WhyQuery) (list []Why, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	return list, c.get(ctx, "/v1/why", v, &list)
+}
+
 // Gone waits until nothing listens on the socket any more.
 func (c *Client) Gone(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {

@@ -91,7 +91,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			case r.Name == OpInstances || r.Name == OpApps || r.Name == OpDoctor:
+			case r.Name == OpInstances || r.Name == OpApps || r.Name == OpDoctor || r.Name == OpWhy:
 				write(w, []any{})
 			default:
 				write(w, map[string]any{})
@@ -127,6 +127,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 			}
 			return c.Events(ctx, q, Handler[app.Event]{Value: func(app.Event) error { return nil }})
 		},
+		OpWhy:       func() error { _, err := c.Why(ctx, WhyQuery{Targets: two}); return err },
 		OpSave:      func() error { _, err := c.Save(ctx, SaveRequest{Force: true}); return err },
 		OpResurrect: func() error { _, err := c.Resurrect(ctx, ResurrectRequest{}); return err },
 		OpKill:      func() error { _, err := c.Kill(ctx, KillRequest{}); return err },
@@ -146,7 +147,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		OpInstances: "brief=1&target=a+b&target=%2Fx%26y%2F", OpApps: "env=1", OpLogs: "follow=1&lines=3&stream=err",
+		OpInstances: "brief=1&target=a+b&target=%2Fx%26y%2F", OpApps: "env=1", OpWhy: "target=a+b&target=%2Fx%26y%2F", OpLogs: "follow=1&lines=3&stream=err",
 		OpEvents: "after=7&follow=1&lines=3&since=1970-01-01T00%3A00%3A00.000000001Z&target=a+b&type=exit&type=reload+failed",
 	}
 	for name, query := range want {

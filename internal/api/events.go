@@ -98,3 +98,9 @@ func eventTime(v url.Values, name string) (time.Time, error) {
 func (q EventsQuery) Old() bool {
 	return !q.Follow || q.Lines > 0 || q.After > 0 || !q.Since.IsZero() || !q.Until.IsZero()
 }
+
+// DecodeWhy reads the query of OpWhy. Errors: *Error with CodeInvalid.
+func DecodeWhy(v url.Values) (WhyQuery, error) {
+	q := WhyQuery{Targets: v["target"]}
+	return q, checkTargets(q.Targets)
+}

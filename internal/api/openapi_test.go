@@ -91,6 +91,7 @@ func exchanges() map[string]exchange {
 		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
 		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"target", "type", "since", "until", "after", "lines", "follow"}},
+		OpWhy:       {response: reflect.TypeFor[[]Why](), query: []string{"target"}},
 		OpKill:      {request: reflect.TypeFor[KillRequest](), response: reflect.TypeFor[KillReply]()},
 		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
 		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
@@ -248,7 +249,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
 		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
-		"EventType": texts(app.EventTypes()),
+		"EventType": texts(app.EventTypes()), "HookWord": texts(app.HookWords()),
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -43,6 +43,7 @@ const (
 	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
+	OpWhy       = "why"
 	OpSave      = "save"
 	OpResurrect = "resurrect"
 	OpKill      = "kill"
@@ -71,6 +72,7 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
+		{Method: "GET", Path: "/v1/why", Name: OpWhy},
 		{Method: "POST", Path: "/v1/save", Name: OpSave},
 		{Method: "POST", Path: "/v1/resurrect", Name: OpResurrect},
 		{Method: "POST", Path: "/v1/kill", Name: OpKill},

@@ -199,7 +199,7 @@ func told(e *app.Event) string {
 			break
 		}
 		words := e.Exit.String()
-		if e.Exit.Uptime > 0 {
+		if e.Exit.Uptime >= app.Duration(time.Millisecond) {
 			words += " after " + short(time.Duration(e.Exit.Uptime))
 		}
 		if n := len(e.Exit.Stderr); n > 0 && !e.Exit.Wanted {

@@ -120,6 +120,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
+	parts.Go(d.actHooks)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err
@@ -220,8 +221,11 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
-	if e.Type == app.EventStart {
+	switch {
+	case e.Type == app.EventStart:
 		e.Version = d.host.versionOf(e.ID, e.Gen)
+	case e.Exit != nil:
+		e.Exit = d.host.withoutSecrets(e.ID, e.Gen, e.Exit)
 	}
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {

@@ -70,6 +70,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		}
 	}()
 
+	p.clean = secretsOf(l.Spec)
 	p.stderrFrom, p.revision = fileSize(p.files.err), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{
@@ -181,6 +182,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err := h.add(p); err != nil {
 		return 0, time.Time{}, err
 	}
+	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	h.resumeCgroup(p)
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)

@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+
+	"paceline/internal/app"
+	"paceline/internal/events"
+	"paceline/internal/hooks"
+)
+
+// actHooks has hooks act on what happens, until the daemon ends. What it could not
+// follow it reads from the history.
+func (d *daemon) actHooks() {
+	runner := hooks.New(hooks.Options{
+		Home: d.Home, Log: d.warn, Report: d.hookReport, Prepare: runAs,
+	})
+	defer runner.Close()
+	happening, stop := d.hub.follow()
+	defer func() { stop() }()
+	global := globalHooks{d: d, path: filepath.Join(d.Home, hooks.FileName)}
+	last := uint64(0)
+	for {
+		select {
+		case <-d.ending.Done():
+			return
+		case e, ok := <-happening:
+			if ok {
+				last = e.Seq
+				d.hookInto(runner, &global, e)
+				continue
+			}
+			stop() // too slow
+			happening, stop = d.hub.follow()
+			missed, err := d.history.Read(events.Query{After: last})
+			if err != nil {
+				d.log.Error("read events for hooks", "error", err)
+			}
+			for _, e := range missed {
+				last = e.Seq
+				d.hookInto(runner, &global, e)
+			}
+		}
+	}
+}
+
+// hookInto hands an event to the hooks of its app, and of all.
+func (d *daemon) hookInto(runner *hooks.Runner, global *globalHooks, e app.Event) {
+	if len(e.HookWords()) == 0 || e.By == hookSender {
+		return
+	}
+	for i, h := range global.list() {
+		runner.Hear(hooks.Bound{Hook: h, Index: i}, e)
+	}
+	spec := d.specs()[e.Name]
+	if spec == nil {
+		return
+	}
+	for i, h := range spec.Hooks {
+		runner.Hear(hooks.Bound{Hook: h, Owner: spec.Name, Index: i, Dir: spec.Cwd, User: spec.User}, e)
+	}
+}
+
+// hookSender marks events about hooks, which no hook acts on: one that fails would tell
+// of its own failure.
+const hookSender = "hooks"
+
+// hookReport tells of a hook that fails.
+func (d *daemon) hookReport(owner, text string) {
+	d.happened(app.Event{At: time.Now(), Type: app.EventWarning, ID: -1, Name: owner, Detail: text, By: hookSender})
+}
+
+// globalHooks are those of all apps. The file is read again when it has changed; a
+// broken one is told of once, and what was read before goes on.
+type globalHooks struct {
+	d    *daemon
+	path string
+
+	seen  os.FileInfo // of what was read last
+	hooks []app.Hook
+}
+
+func (g *globalHooks) list() []app.Hook {
+	if nameless(g.d.Home) {
+		return nil
+	}
+	info, err := os.Stat(g.path)
+	if err != nil {
+		g.seen, g.hooks = nil, nil
+		return nil
+	}
+	if g.seen != nil && os.SameFile(info, g.seen) && info.ModTime().Equal(g.seen.ModTime()) && info.Size() == g.seen.Size() {
+		return g.hooks
+	}
+	g.seen = info
+	list, err := hooks.Load(g.path)
+	if err != nil {
+		g.d.hookReport("", err.Error())
+		return g.hooks
+	}
+	g.hooks = list
+	return list
+}
