@@ -84,6 +84,8 @@ var imports = map[string][]string{
 	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
 
+	"client": {"internal/api", "internal/app"},
+
 	"examples/go": nil,
 }
 

@@ -106,7 +106,7 @@ func (h *Hook) Target() string {
 // Validate reports the first thing that is wrong with the hook.
 func (h *Hook) Validate() error {
 	if len(h.On) == 0 {
-		return errors.New("`on` is missing: crash, errored, ...")
+		return errors.New("on is missing: when it is to act, such as crash or errored")
 	}
 	for _, word := range h.On {
 		if !slices.Contains(HookWords(), word) {

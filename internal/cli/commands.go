@@ -82,6 +82,7 @@ func commandGroups() []commandGroup {
 			{"startup", (*cli).startupCommand},
 			{"unstartup", (*cli).unstartupCommand},
 			{"version", (*cli).versionCommand},
+			{"api", (*cli).apiCommand},
 			{"completion", (*cli).completionCommand},
 			{"save dump", (*cli).saveCommand},
 			{"resurrect", (*cli).resurrectCommand},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -118,6 +119,15 @@ func (c *cli) addHook(h app.Hook, retriesGiven bool) error {
 	}
 	if err := h.Validate(); err != nil {
 		return err
+	}
+	if len(h.Exec) > 0 { // the daemon runs it, in another folder and perhaps with another PATH
+		program, err := exec.LookPath(h.Exec[0])
+		if err != nil {
+			return fmt.Errorf("--exec: %w", err)
+		}
+		if h.Exec[0], err = filepath.Abs(program); err != nil {
+			return fmt.Errorf("--exec: %w", err)
+		}
 	}
 	all, err := hooks.Load(c.hooksFile())
 	if err != nil {

@@ -44,7 +44,7 @@ whose names say that they are secret are never shown.`,
 				return errors.New("there are no apps; to start one: pace start server.js")
 			}
 			for i := range list {
-				if i > 0 && !(list[i].Healthy && list[i-1].Healthy) {
+				if i > 0 && (!list[i].Healthy || !list[i-1].Healthy) {
 					c.printf("\n")
 				}
 				c.tellWhy(&list[i])

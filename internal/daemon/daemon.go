@@ -241,6 +241,9 @@ func (d *daemon) happened(e app.Event) {
 	if e.Detail != "" {
 		attrs = append(attrs, "detail", e.Detail)
 	}
+	if e.By != "" {
+		attrs = append(attrs, "by", e.By)
+	}
 	d.log.Info(string(e.Type), attrs...)
 }
 

@@ -17,9 +17,9 @@ func (d *daemon) actHooks() {
 		Home: d.Home, Log: d.warn, Report: d.hookReport, Prepare: runAs,
 	})
 	defer runner.Close()
-	happening, stop := d.hub.follow()
+	happening, stop := d.hub.followWithin(hookBuffer)
 	defer func() { stop() }()
-	global := globalHooks{d: d, path: filepath.Join(d.Home, hooks.FileName)}
+	global := globalHooks{d: d, path: filepath.Join(d.Home, hooks.FileName), gone: map[string]app.Spec{}}
 	last := uint64(0)
 	for {
 		select {
@@ -27,12 +27,14 @@ func (d *daemon) actHooks() {
 			return
 		case e, ok := <-happening:
 			if ok {
-				last = e.Seq
-				d.hookInto(runner, &global, e)
+				if e.Seq > last { // else it was read from the history
+					last = e.Seq
+					d.hookInto(runner, &global, e)
+				}
 				continue
 			}
 			stop() // too slow
-			happening, stop = d.hub.follow()
+			happening, stop = d.hub.followWithin(hookBuffer)
 			missed, err := d.history.Read(events.Query{After: last})
 			if err != nil {
 				d.log.Error("read events for hooks", "error", err)
@@ -45,6 +47,10 @@ func (d *daemon) actHooks() {
 	}
 }
 
+// hookBuffer is how many events may wait to be handed to hooks; what is more is read
+// from the history.
+const hookBuffer = 256
+
 // hookInto hands an event to the hooks of its app, and of all.
 func (d *daemon) hookInto(runner *hooks.Runner, global *globalHooks, e app.Event) {
 	if len(e.HookWords()) == 0 || e.By == hookSender {
@@ -53,9 +59,12 @@ func (d *daemon) hookInto(runner *hooks.Runner, global *globalHooks, e app.Event
 	for i, h := range global.list() {
 		runner.Hear(hooks.Bound{Hook: h, Index: i}, e)
 	}
-	spec := d.specs()[e.Name]
-	if spec == nil {
-		return
+	spec, ok := d.supervisor.Spec(e.Name)
+	if !ok { // it has just been deleted
+		spec = global.gone[e.Name]
+		delete(global.gone, e.Name)
+	} else if len(spec.Hooks) > 0 {
+		global.gone[e.Name] = spec
 	}
 	for i, h := range spec.Hooks {
 		runner.Hear(hooks.Bound{Hook: h, Owner: spec.Name, Index: i, Dir: spec.Cwd, User: spec.User}, e)
@@ -79,6 +88,8 @@ type globalHooks struct {
 
 	seen  os.FileInfo // of what was read last
 	hooks []app.Hook
+
+	gone map[string]app.Spec // apps with hooks of their own as they were last, for the event of their end
 }
 
 func (g *globalHooks) list() []app.Hook {

@@ -39,8 +39,11 @@ func (h *hub) publish(e app.Event) {
 
 // follow returns the events from now on; stop ends that. The channel is closed
 // when the follower was too slow.
-func (h *hub) follow() (events <-chan app.Event, stop func()) {
-	c := make(chan app.Event, followerBuffer)
+func (h *hub) follow() (events <-chan app.Event, stop func()) { return h.followWithin(followerBuffer) }
+
+// followWithin is follow for one that may lag behind by so many events alone.
+func (h *hub) followWithin(buffer int) (events <-chan app.Event, stop func()) {
+	c := make(chan app.Event, buffer)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.followers[c] = struct{}{}

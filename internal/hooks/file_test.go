@@ -37,7 +37,7 @@ func TestFile(t *testing.T) {
 		`{"hooks":[{"on":["crash"],"webhook":"http://x","exec":["y"]}]}`:                                    "two hooks",
 		`{"hooks":[{"on":["crash"],"exec":["y"],"timeout":"2h"}]}`:                                          "timeout 2h0m0s is not",
 		`{"hooks":[{"on":["crash"],"webhook":"http://x","retries":100}]}`:                                   "retries 100 is more",
-		`{"hooks":[{"on":[],"exec":["y"]}]}`:                                                                "`on` is missing",
+		`{"hooks":[{"on":[],"exec":["y"]}]}`:                                                                "on is missing",
 		`{"hooks":[` + strings.Repeat(`{"on":["all"],"exec":["y"]},`, 40) + `{"on":["all"],"exec":["y"]}]}`: "41 hooks are more than 32",
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

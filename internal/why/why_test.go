@@ -75,7 +75,8 @@ func TestExplain(t *testing.T) {
 		"by us":   {newPast().start("v1").command("signal SIGKILL").exit(app.Exit{Code: -1, Signal: "SIGKILL", Uptime: lived}).start("v1"), []string{"cause: Paceline, as ann (pace, pid 7) asked it to send SIGKILL"}, "outside"},
 		"signal of an earlier process": {
 			newPast().start("v1").command("signal SIGKILL").start("v1").exit(app.Exit{Code: -1, Signal: "SIGKILL", Uptime: lived}),
-			[]string{"SIGKILL from outside"}, "asked it",
+			[]string{"SIGKILL from outside"},
+			"asked it",
 		},
 		"oom":         {newPast().start("v1").exit(app.Exit{Code: -1, Signal: "SIGKILL", OOM: true, Uptime: lived}).start("v1"), []string{"cause: the kernel, for want of memory", "evidence: the kernel's counter", "command: free -m"}, "outside"},
 		"segfault":    {newPast().start("v1").exit(app.Exit{Code: -1, Signal: "SIGSEGV", Uptime: lived}).start("v1"), []string{"fault in native code"}, "outside"},
@@ -107,7 +108,8 @@ func TestExplain(t *testing.T) {
 		"changed": {
 			newPast().start("commit 1").wait(time.Hour).command("restart").add(app.Event{Type: app.EventConfig, ID: -1, Detail: "env.PORT changed"}).
 				exit(app.Exit{Code: -1, Signal: "SIGINT", Wanted: true, Uptime: lived}).start("commit 2").exit(failed(1)),
-			[]string{"changed: version: commit 1 -> commit 2", "changed: configuration at 13:00:02: env.PORT changed, by ann (pace, pid 7)", "good 13:00:03"}, "",
+			[]string{"changed: version: commit 1 -> commit 2", "changed: configuration at 13:00:02: env.PORT changed, by ann (pace, pid 7)", "good 13:00:03"},
+			"",
 		},
 		"not changed": {newPast().start("v").wait(time.Hour).exit(app.Exit{Code: 1, Uptime: lived}).start("v"), []string{"good 13:00:01"}, "changed: "},
 		"depends": {
