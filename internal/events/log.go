@@ -54,7 +54,7 @@ type Options struct {
 	SegmentBytes int64  // size at which a segment is full; 0 means SegmentBytes
 	Segments     int    // how many there may be; 0 means Segments
 	// Warn is told once that the history cannot be written, and once that it can
-	// again. It is called by the log's own goroutine. Nil: nobody is told.
+	// again, and how many events are missing, also where the disk was too slow. It is called by the log's own goroutine. Nil: nobody is told.
 	Warn func(text string)
 }
 
@@ -227,7 +227,9 @@ func (l *Log) flush() bool {
 			return false
 		case err != nil:
 			return false
-		case l.silent || lost > 0:
+		case !l.silent && lost > 0:
+			l.options.Warn(fmt.Sprintf("the disk was too slow for the history of events: %d events are missing in it", lost))
+		case l.silent:
 			l.silent = false
 			l.options.Warn(fmt.Sprintf("the history of events is written again; %d events are missing in it", lost))
 		}
