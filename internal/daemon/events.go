@@ -17,21 +17,21 @@ import (
 	"paceline/internal/supervisor"
 )
 
-// openHistory takes up what earlier daemons have kept of events. Without files they
+// openEvents takes up what earlier daemons have kept of events. Without files they
 // are kept in memory, which is told.
-func (d *daemon) openHistory() {
+func (d *daemon) openEvents() {
 	dir := filepath.Join(d.Home, "events")
 	if nameless(d.Home) {
 		dir = ""
 	}
-	history, err := events.Open(events.Options{Dir: dir, Warn: d.trouble})
+	past, err := events.Open(events.Options{Dir: dir, Warn: d.trouble})
 	if err != nil {
 		d.log.Error("events are kept in memory only", "error", err)
-		if history, err = events.Open(events.Options{}); err != nil {
+		if past, err = events.Open(events.Options{}); err != nil {
 			panic(fmt.Sprintf("daemon: events in memory: %v", err)) // there is nothing that can fail
 		}
 	}
-	d.history, d.hub = history, newHub(history.Add)
+	d.past, d.hub = past, newHub(past.Add)
 }
 
 // trouble tells of something that is amiss with Paceline itself, as a warning of no app.
@@ -53,7 +53,7 @@ func (d *daemon) followEvents(w http.ResponseWriter, r *http.Request) error {
 	defer stop()
 	var old []app.Event
 	if q.Old() {
-		old, err = d.history.Read(events.Query{After: q.After, Since: q.Since, Until: q.Until, Last: q.Lines, Match: wanted})
+		old, err = d.past.Read(events.Query{After: q.After, Since: q.Since, Until: q.Until, Last: q.Lines, Match: wanted})
 		if err != nil {
 			return apiError(err)
 		}
@@ -137,11 +137,11 @@ func (d *daemon) eventsOf(target string) (func(*app.Event) bool, error) {
 	if err == nil {
 		return named, nil
 	}
-	past, readErr := d.history.Read(events.Query{Last: 1, Match: named})
+	old, readErr := d.past.Read(events.Query{Last: 1, Match: named})
 	if readErr != nil {
 		return nil, readErr
 	}
-	if len(past) == 0 {
+	if len(old) == 0 {
 		return nil, err
 	}
 	return named, nil

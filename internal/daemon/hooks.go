@@ -35,7 +35,7 @@ func (d *daemon) actHooks() {
 			}
 			stop() // too slow
 			happening, stop = d.hub.followWithin(hookBuffer)
-			missed, err := d.history.Read(events.Query{After: last})
+			missed, err := d.past.Read(events.Query{After: last})
 			if err != nil {
 				d.log.Error("read events for hooks", "error", err)
 			}

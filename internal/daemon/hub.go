@@ -10,8 +10,9 @@ import (
 // follower that is too slow loses its place and is told so by a closed channel.
 type hub struct {
 	stamp     func(app.Event) app.Event // numbers and keeps an event; must not wait
-	mu        sync.Mutex                // guards followers, and holds the order of the numbers
+	mu        sync.Mutex                // guards what follows, and holds the order of the numbers
 	followers map[chan app.Event]struct{}
+	slow      int // how many followers have lost their place
 }
 
 // followerBuffer is how many events a follower may lag behind: a start of the
@@ -33,8 +34,16 @@ func (h *hub) publish(e app.Event) {
 		default:
 			delete(h.followers, c)
 			close(c)
+			h.slow++
 		}
 	}
+}
+
+// dropped returns how many followers were too slow.
+func (h *hub) dropped() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.slow
 }
 
 // follow returns the events from now on; stop ends that. The channel is closed

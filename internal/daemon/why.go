@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"math"
 	"net/http"
 	"time"
 
 	"paceline/internal/api"
 	"paceline/internal/app"
 	"paceline/internal/events"
+	"paceline/internal/history"
 	"paceline/internal/kernel"
 	"paceline/internal/revision"
 	"paceline/internal/why"
@@ -30,7 +32,7 @@ func (d *daemon) why(r *http.Request) (any, error) {
 	for i := range list {
 		wanted[list[i].Name] = true
 	}
-	all, err := d.history.Read(events.Query{Last: whyEvents * max(1, len(wanted)), Match: func(e *app.Event) bool { return wanted[e.Name] }})
+	all, err := d.past.Read(events.Query{Last: whyEvents * max(1, len(wanted)), Match: func(e *app.Event) bool { return wanted[e.Name] }})
 	if err != nil {
 		return nil, err
 	}
@@ -64,10 +66,23 @@ func (d *daemon) why(r *http.Request) (any, error) {
 	return reply, nil
 }
 
-// memoryOf is what is known of an instance's memory over time.
-func (d *daemon) memoryOf(s *app.Status) []why.Sample {
-	if s.MemoryBytes == 0 {
+// memoryOf is what is known of an instance's memory in the last ten minutes.
+func (d *daemon) memoryOf(s *app.Status) (list []why.Sample) {
+	store := d.history.Load()
+	if store == nil { // it is being read still
 		return nil
 	}
-	return []why.Sample{{At: time.Now(), Bytes: int64(s.MemoryBytes)}}
+	now := time.Now()
+	a := store.Query(history.Query{
+		Keys: []history.Key{{ID: s.ID, Created: s.CreatedAt.UnixNano()}}, Series: []history.Series{history.Memory},
+		Since: now.Add(-10 * time.Minute), Until: now, Step: time.Second,
+	})
+	for _, values := range a.Values {
+		for i, v := range values {
+			if !math.IsNaN(v) && v > 0 {
+				list = append(list, why.Sample{At: a.Start.Add(time.Duration(i) * time.Second), Bytes: int64(v)})
+			}
+		}
+	}
+	return list
 }
