@@ -40,8 +40,8 @@ var imports = map[string][]string{
 	"cluster": {"internal/kernel", "internal/nodechild", "internal/nodeipc"},
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/web",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hooks", "internal/hostinfo", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/state", "internal/web",
 	},
 	"internal/deploy":    nil,
 	"internal/serve":     {"internal/app", "internal/ready"},
@@ -57,19 +57,24 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health", "internal/history",
-		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
-		"internal/stats", "internal/supervisor", "internal/watch",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/freeze", "internal/health",
+		"internal/history", "internal/hooks", "internal/keeper", "internal/kernel",
+		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/redact", "internal/revision", "internal/schedule", "internal/state",
+		"internal/stats", "internal/supervisor", "internal/watch", "internal/why",
 	},
 	"internal/supervisor": {"internal/app"},
 	"internal/logs":       {"internal/app", "internal/dayjs"},
 	"internal/stats":      {"internal/app", "internal/proctree"},
 	"internal/health":     {"internal/app"},
+	"internal/events":     {"internal/app"},
+	"internal/hooks":      {"internal/app"},
+	"internal/why":        {"internal/api", "internal/app", "internal/redact"},
+	"internal/redact":     nil,
 	"internal/history":    nil,
 	"internal/metrics":    nil,
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
+	"internal/revision":   nil,
 	"internal/schedule":   nil,
 	"internal/dotenv":     nil,
 
@@ -87,6 +92,8 @@ var imports = map[string][]string{
 	"internal/app":           nil,
 	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
+
+	"client": {"internal/api", "internal/app"},
 
 	"worker":       {"worker/clone"},
 	"worker/clone": nil,

@@ -112,6 +112,7 @@ type Spec struct {
 	DependsOn []Dependency `json:"depends_on,omitempty"`
 	Health    *Health      `json:"health,omitempty"`
 	Limits    *Limits      `json:"limits,omitempty"`
+	Hooks     []Hook       `json:"hooks,omitempty"` // what is done when something happens; at most MaxHooks
 
 	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
 	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
@@ -301,7 +302,7 @@ func (s *Spec) validateParts() error {
 	case s.Job != "" && s.Instances > 1:
 		return fmt.Errorf("job: it runs once each time, so it cannot have %d instances", s.Instances)
 	}
-	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn))
+	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn), validateHooks(s.Hooks))
 }
 
 // validateSharing checks what says which addresses the instances have, and how

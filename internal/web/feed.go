@@ -214,7 +214,7 @@ func milliseconds(t time.Time) int64 {
 func (f *feed) followEvents(ctx context.Context) {
 	wait := firstRetry
 	for ctx.Err() == nil {
-		err := f.daemon.Events(ctx, api.Handler[app.Event]{
+		err := f.daemon.Events(ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{
 			Begun: func() { wait = firstRetry },
 			Value: func(e app.Event) error {
 				if e.Type != app.EventMessage { // that is between the app and itself

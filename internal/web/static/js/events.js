@@ -7,7 +7,7 @@ import { RowWindow } from './window.js';
 
 const most = 1000;
 
-const bad = (e) => e.type === 'restart overlimit' || e.type === 'warning' || e.type === 'hang' || (e.type === 'exit' && !e.exit?.wanted);
+const bad = (e) => e.type === 'restart overlimit' || e.type === 'warning' || e.type === 'hang' || e.type === 'memory' || e.type === 'reload failed' || (e.type === 'exit' && !e.exit?.wanted);
 
 // exitText says how a process ended, as `pace show` does.
 function exitText(x) {
