@@ -53,9 +53,9 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health", "internal/history",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/freeze", "internal/health", "internal/history",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/revision", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
@@ -64,8 +64,10 @@ var imports = map[string][]string{
 	"internal/health":     {"internal/app"},
 	"internal/history":    nil,
 	"internal/metrics":    nil,
+	"internal/events":     {"internal/app"},
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
+	"internal/revision":   nil,
 	"internal/schedule":   nil,
 	"internal/dotenv":     nil,
 

@@ -183,9 +183,10 @@ func (c *Client) Logs(ctx context.Context, q LogsQuery, h Handler[LogLine]) erro
 	return stream(ctx, c, "/v1/logs", v, h)
 }
 
-// Events hands over each event from now on, as Logs does with lines.
-func (c *Client) Events(ctx context.Context, h Handler[app.Event]) error {
-	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, h)
+// Events hands over the events that q selects, as Logs does with lines. To go on after
+// ErrLost, ask for those After the last one's number.
+func (c *Client) Events(ctx context.Context, q EventsQuery, h Handler[app.Event]) error {
+	return stream(ctx, c, "/v1/events", q.values(), h)
 }
 
 // History returns what instances have used.

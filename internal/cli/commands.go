@@ -53,6 +53,7 @@ func commandGroups() []commandGroup {
 			{"logs log", (*cli).logsCommand},
 			{"flush", (*cli).flushCommand},
 			{"reloadLogs", (*cli).reloadLogsCommand},
+			{"events", (*cli).eventsCommand},
 			{"wait", (*cli).waitCommand},
 			{"prettylist", (*cli).prettylistCommand},
 			{"env", (*cli).envCommand},

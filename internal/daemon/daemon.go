@@ -19,6 +19,7 @@ import (
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/events"
 	"paceline/internal/history"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -49,6 +50,7 @@ type daemon struct {
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
+	past       *events.Log
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
@@ -69,12 +71,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{
-		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
+		Options: o, log: o.Log, started: time.Now(),
 		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}),
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
 	}
+	d.openEvents()
+	defer func() { err = errors.Join(err, d.past.Close()) }()
 	client, inventory, err := keeper.Dial(ctx, o.Keeper)
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
@@ -222,6 +226,9 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
 	d.counts.happened(e)
+	if e.Type == app.EventStart {
+		e.Version = d.host.versionOf(e.ID, e.Gen)
+	}
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {
 		return // may be many, and is the app's own matter

@@ -149,7 +149,7 @@ func TestLastLinesSayWhy(t *testing.T) {
 }
 
 func TestHubDropsWhoIsTooSlow(t *testing.T) {
-	h := newHub()
+	h := newHub(func(e app.Event) app.Event { return e })
 	slow, stopSlow := h.follow()
 	defer stopSlow()
 	for i := range followerBuffer {
@@ -194,7 +194,7 @@ func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	d := &daemon{
 		Options: Options{Home: t.TempDir(), Version: "1.2.3"},
-		log:     slog.New(slog.DiscardHandler), hub: newHub(), ending: context.Background(),
+		log:     slog.New(slog.DiscardHandler), hub: newHub(func(e app.Event) app.Event { return e }), ending: context.Background(),
 		supervisor: supervisor.New(supervisor.Options{}),
 	}
 	t.Cleanup(d.supervisor.Close)
@@ -208,7 +208,7 @@ func TestAPIServesItsOwnUserAlone(t *testing.T) {
 		uid  int
 		code int
 	}{{os.Geteuid(), http.StatusOK}, {os.Geteuid() + 1, http.StatusBadRequest}, {-1, http.StatusBadRequest}} {
-		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, c.uid), http.MethodGet, "/v1/version", nil)
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, peer{uid: c.uid}), http.MethodGet, "/v1/version", nil)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		if w.Code != c.code {

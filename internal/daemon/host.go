@@ -17,6 +17,7 @@ import (
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/port"
+	"paceline/internal/revision"
 	"paceline/internal/stats"
 	"paceline/internal/supervisor"
 )
@@ -69,7 +70,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		}
 	}()
 
-	p.stderrFrom = fileSize(p.files.err)
+	p.stderrFrom, p.revision = fileSize(p.files.err), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{
 		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),

@@ -25,6 +25,7 @@ type process struct {
 	pid        int           // with startTicks, 0 until it has started
 	startTicks uint64        // tells it from a later process of the same number
 	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
+	revision   string        // of its code; see revision.Of
 	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
 	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
@@ -108,6 +109,14 @@ func (h *host) remove(p *process) {
 	}
 	h.mu.Unlock()
 	h.hangUp(p)
+}
+
+// versionOf returns the revision of the code that a process was started with.
+func (h *host) versionOf(id int, gen uint64) string {
+	if p := h.find(keyOf(supervisor.Ref{ID: id, Gen: gen})); p != nil {
+		return p.revision
+	}
+	return ""
 }
 
 func (h *host) find(key string) *process {

@@ -37,7 +37,7 @@ func Reasons() []Reason {
 // ExceedsMemory reports whether a warning says that an instance uses too much memory:
 // the reload that follows is for that.
 func ExceedsMemory(e app.Event) bool {
-	return e.Type == app.EventWarning && strings.Contains(e.Detail, aboveMemory)
+	return e.Type == app.EventMemory
 }
 
 // ReasonOf says why there was a restart or a reload; exit is how the instance's last

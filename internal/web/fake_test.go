@@ -118,7 +118,7 @@ func (f *fakeDaemon) Logs(ctx context.Context, q api.LogsQuery, h api.Handler[ap
 	return nil
 }
 
-func (f *fakeDaemon) Events(ctx context.Context, h api.Handler[app.Event]) error {
+func (f *fakeDaemon) Events(ctx context.Context, _ api.EventsQuery, h api.Handler[app.Event]) error {
 	for {
 		select {
 		case <-ctx.Done():

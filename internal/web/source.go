@@ -20,7 +20,7 @@ type source interface {
 	Flush(ctx context.Context, q api.TargetsRequest) (api.ActionReply, error)
 	Scale(ctx context.Context, q api.ScaleRequest) (api.ActionReply, error)
 	Logs(ctx context.Context, q api.LogsQuery, h api.Handler[api.LogLine]) error
-	Events(ctx context.Context, h api.Handler[app.Event]) error
+	Events(ctx context.Context, q api.EventsQuery, h api.Handler[app.Event]) error
 	History(ctx context.Context, q api.HistoryQuery) (api.History, error)
 	Ports(ctx context.Context, q api.PortsQuery) ([]api.Port, error)
 	Metrics(ctx context.Context, q api.MetricsQuery) ([]byte, error)
