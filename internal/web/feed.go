@@ -209,14 +209,18 @@ func milliseconds(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// followEvents passes on what happens, and remembers it. When the daemon is replaced
-// it is there again soon, and what happens first must not be missed for long.
+// followEvents passes on what happens, and remembers it: the last ones of before,
+// then from there on. When the daemon is replaced, it goes on where it was.
 func (f *feed) followEvents(ctx context.Context) {
 	wait := firstRetry
+	q := api.EventsQuery{Follow: true, Lines: recentEvents, Since: time.Unix(0, 1)}
 	for ctx.Err() == nil {
-		err := f.daemon.Events(ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{
+		err := f.daemon.Events(ctx, q, api.Handler[app.Event]{
 			Begun: func() { wait = firstRetry },
 			Value: func(e app.Event) error {
+				if e.Seq != 0 { // then nothing is missed, nor told twice
+					q = api.EventsQuery{Follow: true, After: e.Seq}
+				}
 				if e.Type != app.EventMessage { // that is between the app and itself
 					e.Data = nil
 					f.publish(e)
@@ -224,7 +228,7 @@ func (f *feed) followEvents(ctx context.Context) {
 				return nil
 			},
 		})
-		if err == nil || errors.Is(err, api.ErrLost) { // we were too slow, or it has ended
+		if q.After == 0 && (err == nil || errors.Is(err, api.ErrLost)) { // a daemon that does not number them
 			f.publish()
 		}
 		select {

@@ -214,13 +214,33 @@ func (s *server) reveal(me who, w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// events answers what has happened, newest last.
+// events answers what has happened, newest last. Those of one app are asked for, as
+// among the last of all there may be few of it.
 func (s *server) events(_ who, w http.ResponseWriter, r *http.Request) error {
 	limit, err := number(r, "limit", 200, recentEvents)
 	if err != nil {
 		return err
 	}
-	s.send(w, s.feed.newest(r.URL.Query().Get("app"), limit))
+	name := r.URL.Query().Get("app")
+	if name == "" {
+		s.send(w, s.feed.newest("", limit))
+		return nil
+	}
+	_, ids, err := s.meant(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	list := []app.Event{}
+	err = s.daemon.Events(r.Context(), api.EventsQuery{Targets: append(ids, name), Lines: limit}, api.Handler[app.Event]{Value: func(e app.Event) error {
+		if e.Data = nil; e.Name == name { // and not one of a namespace that is called so
+			list = append(list, e)
+		}
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	s.send(w, list)
 	return nil
 }
 

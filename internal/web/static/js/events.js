@@ -7,7 +7,9 @@ import { RowWindow } from './window.js';
 
 const most = 1000;
 
-const bad = (e) => e.type === 'restart overlimit' || e.type === 'warning' || e.type === 'hang' || e.type === 'memory' || e.type === 'reload failed' || (e.type === 'exit' && !e.exit?.wanted);
+const trouble = ['restart overlimit', 'warning', 'hang', 'memory', 'reload failed'];
+
+const bad = (e) => trouble.includes(e.type) || (e.type === 'exit' && !e.exit?.wanted);
 
 // exitText says how a process ended, as `pace show` does.
 function exitText(x) {
@@ -15,20 +17,22 @@ function exitText(x) {
   return x.wanted ? `${how}, as asked` : how;
 }
 
-const detail = (e) => [e.exit ? exitText(e.exit) : '', e.exit && exitText(e.exit).startsWith(e.detail) ? '' : e.detail].filter(Boolean).join('; ');
+const detail = (e) => [e.exit ? exitText(e.exit) : '', e.exit && exitText(e.exit).startsWith(e.detail) ? '' : e.detail, e.by && `by ${e.by}`].filter(Boolean).join('; ');
 
 // eventList is the list as a part of a page: of one app, or of all.
 export function eventList(app) {
-  let events = [];
+  let events = [], last = 0;
   const list = h('ol', { class: 'events' });
   const draw = eachFrame(() => {
     list.replaceChildren(...events.slice(0, 60).map((e) => h('li', { 'data-bad': bad(e) || null },
       h('time', { datetime: e.at, title: date(Date.parse(e.at)) }, time(Date.parse(e.at))), ' ',
-      h('span', { class: 'kind' }, e.type), ' ', h('span', { class: 'muted' }, `#${e.id} ${detail(e)}`))));
+      h('span', { class: 'kind' }, e.type), ' ', h('span', { class: 'muted' }, `${e.id < 0 ? '' : `#${e.id} `}${detail(e)}`))));
     if (!events.length) list.replaceChildren(h('li', { class: 'muted' }, 'Nothing has happened yet.'));
   });
   draw();
   return { el: list, add: (more) => {
+    more = more.filter((e) => !e.seq || e.seq > last);
+    last = more.at(-1)?.seq ?? last;
     events = more.filter((e) => e.name === app).reverse().concat(events).slice(0, 200);
     if (more.length) draw();
   } };
@@ -49,7 +53,7 @@ export function eventPage(main) {
   const rows = new RowWindow({ body, columns: 4, key: (e) => e.n, make: (e) => ({
     el: h('tr', { class: 'event', 'data-bad': bad(e) || null },
       h('td', { class: 'num' }, h('time', { datetime: e.at, title: date(Date.parse(e.at)) }, time(Date.parse(e.at)))),
-      h('td', null, h('a', { href: `#/app/${encodeURIComponent(e.name)}` }, e.name), h('span', { class: 'muted' }, ` #${e.id}`)),
+      h('td', null, e.name ? h('a', { href: `#/app/${encodeURIComponent(e.name)}` }, e.name) : h('span', { class: 'muted' }, 'Paceline'), h('span', { class: 'muted' }, e.id < 0 ? '' : ` #${e.id}`)),
       h('td', { class: 'kind' }, e.type), h('td', { class: 'detail', title: detail(e) }, detail(e))),
     update: () => {},
   }) });
@@ -62,7 +66,10 @@ export function eventPage(main) {
     set(shown, (list.length < events.length ? `${list.length} of ${count(events.length, 'event')}` : '') + (lost ? ' some were missed' : ''));
     rows.show(list);
   };
+  let last = 0;
   const add = (more) => {
+    more = more.filter((e) => !e.seq || e.seq > last);
+    last = more.at(-1)?.seq ?? last;
     for (const e of more) e.n = ++number;
     events = more.slice().reverse().concat(events).slice(0, most);
     draw();
@@ -70,6 +77,7 @@ export function eventPage(main) {
   const abort = new AbortController();
   get('/api/events', { limit: 500 }, abort.signal).then((list) => {
     events = [];
+    last = 0;
     add(list);
   }, () => {}); // the stream says what is wrong
   attr(table, 'hidden', '');
