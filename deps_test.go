@@ -30,7 +30,7 @@ const module = "paceline/"
 // where it stands before adding it.
 var imports = map[string][]string{
 	"cmd/pace": {
-		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/logsearch", "internal/serve",
 	},
 
 	"internal/jseval": nil,
@@ -53,17 +53,19 @@ var imports = map[string][]string{
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
-	"internal/supervisor": {"internal/app"},
-	"internal/logs":       {"internal/app", "internal/dayjs"},
-	"internal/stats":      {"internal/app", "internal/proctree"},
-	"internal/health":     {"internal/app"},
-	"internal/state":      {"internal/app"},
-	"internal/watch":      nil,
-	"internal/schedule":   nil,
-	"internal/dotenv":     nil,
+	"internal/supervisor":  {"internal/app"},
+	"internal/logs":        {"internal/app", "internal/dayjs"},
+	"internal/logs/search": {"internal/app", "internal/dayjs", "internal/logs"},
+	"internal/logsearch":   {"internal/api", "internal/app", "internal/logs", "internal/logs/search"},
+	"internal/stats":       {"internal/app", "internal/proctree"},
+	"internal/health":      {"internal/app"},
+	"internal/state":       {"internal/app"},
+	"internal/watch":       nil,
+	"internal/schedule":    nil,
+	"internal/dotenv":      nil,
 
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},

@@ -53,6 +53,7 @@ type daemon struct {
 	triggers   *triggers
 	saving     sync.Mutex      // guards the files of saved apps
 	remembered []byte          // the state file is to be this in the end; nil: as it is then
+	searches   chan struct{}   // a token for each search of logs that reads files
 	left       chan struct{}   // a request asks the daemon to end
 	ending     context.Context // ends when the daemon does
 }
@@ -65,7 +66,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer end()
 	d := &daemon{
 		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
-		left: make(chan struct{}, 1), ending: ending,
+		searches: make(chan struct{}, maxSearches), left: make(chan struct{}, 1), ending: ending,
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
