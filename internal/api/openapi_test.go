@@ -249,7 +249,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	d := load(t)
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
-		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
+		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Place), string(Notice)},
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)
