@@ -51,15 +51,16 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/forward", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/settings", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor":  {"internal/app"},
 	"internal/logs":        {"internal/app", "internal/dayjs"},
 	"internal/logs/search": {"internal/app", "internal/dayjs", "internal/logs"},
 	"internal/logsearch":   {"internal/api", "internal/app", "internal/logs", "internal/logs/search"},
+	"internal/forward":     {"internal/app", "internal/logs", "internal/logs/search"},
 	"internal/stats":       {"internal/app", "internal/proctree"},
 	"internal/health":      {"internal/app"},
 	"internal/state":       {"internal/app"},

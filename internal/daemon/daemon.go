@@ -18,6 +18,7 @@ import (
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/forward"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
 	"paceline/internal/logs"
@@ -95,6 +96,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
 	}
 	d.host.adoption = &adoption{h: d.host}
+	d.host.forward = forward.New(forward.Options{Pump: pump, Dir: d.forwardDir(), Tell: d.warnOf})
 	if o.Foreground {
 		d.host.printer = logs.NewPrinter(logs.PrinterOptions{Out: os.Stdout, Err: os.Stderr, Log: d.warn})
 	}
@@ -114,6 +116,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.trimLogs)
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
@@ -157,6 +160,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if d.host.printer != nil {
 		d.host.printer.Close()
 	}
+	d.host.forward.Close()
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
 	if bereft && !o.Foreground {
@@ -304,6 +308,11 @@ func (d *daemon) tidy() {
 				events, stop = d.hub.follow()
 			case e.Type == app.EventStop || e.Type == app.EventDelete || e.Type == app.EventOverlimit:
 				d.host.rest(e.Name, d.slots(e.Name))
+				if e.Type == app.EventDelete && len(d.slots(e.Name)) == 0 {
+					if err := d.host.forward.Forget(e.Name); err != nil {
+						d.warnOf(e.Name, err.Error())
+					}
+				}
 			}
 		}
 	}
