@@ -90,6 +90,7 @@ type logs struct {
 	sought           *regexp.Regexp    // what is marked on a terminal; nil: nothing
 	places           map[logKey]string // where each log has been read to
 	goesOn           bool              // the present daemon goes on there
+	found, again     int               // lines that it has sent, and how many of them are known
 	timestamp        string            // day.js; "" for none
 	highlight        string
 	lineStamp        dayjs.Format // of timestamp
@@ -228,11 +229,22 @@ func (l *logs) keep(line api.LogLine) {
 // goOn has the next daemon go on where this one was; false if nobody knows where that
 // was.
 func (l *logs) goOn() bool {
-	l.query.Lines, l.query.After = 0, nil
+	if len(l.places) == 0 && l.query.Lines == api.AllLines {
+		l.again, l.found = l.found, 0 // the search was not over: it begins anew, and finds the same
+		return true
+	}
+	l.query.Lines, l.query.After, l.again = 0, nil, 0
 	for k, pos := range l.places {
 		l.query.After = append(l.query.After, api.LogPlace{ID: k.id, Stream: k.stream, Pos: pos})
 	}
 	return len(l.places) > 0
+}
+
+// seen counts the lines that a search finds, and reports whether this one was printed
+// before.
+func (l *logs) seen() bool {
+	l.found++
+	return l.found <= l.again
 }
 
 // read reads lines until the end, over any number of daemons.
@@ -284,6 +296,9 @@ func (l *logs) print(line api.LogLine) error {
 	}
 	if line.Stream == api.Notice && line.ID < 0 {
 		return errors.New(line.Text()) // the search has failed
+	}
+	if line.Stream != api.Notice && len(l.places) == 0 && l.seen() {
+		return nil
 	}
 	switch {
 	case l.json:
