@@ -103,8 +103,12 @@ func (l *logs) harmless(text string) string {
 // writing.
 var unruly = &unicode.RangeTable{
 	R16: []unicode.Range16{
-		{Lo: 0, Hi: 8, Stride: 1}, {Lo: 0xa, Hi: 0x1f, Stride: 1}, {Lo: 0x7f, Hi: 0x9f, Stride: 1},
-		{Lo: 0x200e, Hi: 0x200f, Stride: 1}, {Lo: 0x2028, Hi: 0x202e, Stride: 1}, {Lo: 0x2066, Hi: 0x2069, Stride: 1},
+		{Lo: 0, Hi: 8, Stride: 1},
+		{Lo: 0xa, Hi: 0x1f, Stride: 1},
+		{Lo: 0x7f, Hi: 0x9f, Stride: 1},
+		{Lo: 0x200e, Hi: 0x200f, Stride: 1},
+		{Lo: 0x2028, Hi: 0x202e, Stride: 1},
+		{Lo: 0x2066, Hi: 0x2069, Stride: 1},
 	},
 	LatinOffset: 3,
 }

@@ -102,7 +102,7 @@ func logsTotal(file string) (int64, error) {
 // allLogs returns the paths of all logs that are ours: those in the home folder, of
 // apps that are gone too, and those that apps have elsewhere.
 func (d *daemon) allLogs() ([]string, error) {
-	paths, err := logs.LogsIn(filepath.Join(d.Home, "logs"))
+	paths, err := logs.Under(filepath.Join(d.Home, "logs"))
 	specs := d.specs()
 	for _, s := range d.supervisor.List() {
 		spec := specs[s.Name]

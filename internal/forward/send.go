@@ -139,6 +139,7 @@ type journal struct {
 	buf  []byte
 }
 
+// Close closes the socket.
 func (j *journal) Close() error { return j.conn.Close() }
 
 func (j *journal) send(r record) error {

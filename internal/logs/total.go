@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,9 +33,9 @@ type Trimmed struct {
 	Left int64 // what the logs take up now
 }
 
-// LogsIn returns the paths of all logs that have a file in a folder, rotated ones
+// Under returns the paths of all logs that have a file right in a folder, rotated ones
 // included.
-func LogsIn(dir string) ([]string, error) {
+func Under(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -83,13 +84,13 @@ func Measure(paths []string) (Usage, error) {
 		}
 		list, err := listRotated(path)
 		failed = errors.Join(failed, err)
-		for i := len(list) - 1; i >= 0; i-- {
-			info, err := os.Lstat(list[i].name)
+		for _, old := range slices.Backward(list) {
+			info, err := os.Lstat(old.name)
 			if err != nil || !info.Mode().IsRegular() {
 				continue // it has just moved on
 			}
 			u.Bytes += info.Size()
-			u.old = append(u.old, oldFile{path, list[i].name, info.Size(), info.ModTime()})
+			u.old = append(u.old, oldFile{path, old.name, info.Size(), info.ModTime()})
 		}
 	}
 	return u, failed

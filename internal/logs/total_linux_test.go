@@ -24,7 +24,7 @@ func TestTrimRemovesTheOldest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths, err := LogsIn(dir)
+	paths, err := Under(dir)
 	if err != nil || len(paths) != 3 {
 		t.Fatalf("logs %q, %v", paths, err)
 	}

@@ -199,7 +199,7 @@ func (f *following) run(ctx context.Context) error {
 	for {
 		line, err := f.follower.Next(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // that is how it ends
 		}
 		if err != nil {
 			return err

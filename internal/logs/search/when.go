@@ -300,7 +300,7 @@ func epoch(b []byte) (int64, bool) {
 	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 		return 0, false
 	}
-	whole := f == math.Trunc(f) && bytes.IndexAny(b, ".eE") < 0
+	whole := f == math.Trunc(f) && !bytes.ContainsAny(b, ".eE")
 	switch {
 	case f >= 1e9 && f < 1e10:
 		sec := math.Floor(f)
