@@ -76,7 +76,8 @@ type LogsQuery struct {
 	Level        string    // the least level of lines: trace, debug, info, warn, error or fatal; "" means any
 
 	// Places has each line say its place in LogLine.Pos. Before the first line of each log
-	// that is followed comes one of the stream Place, which has the place alone.
+	// that is followed comes one of the stream Place, which has the place, and in Line the name of
+	// the stream.
 	Places bool
 	// After are places in logs from which a follower goes on, instead of Lines: where it
 	// was in each when its daemon ended. Other logs are followed from now on.

@@ -223,14 +223,18 @@ func (l *logs) keep(line api.LogLine) {
 	if l.places == nil {
 		l.places = map[logKey]string{}
 	}
-	l.places[logKey{line.ID, line.Stream}] = line.Pos
+	stream := line.Stream
+	if stream == api.Place {
+		stream = api.Stream(line.Line)
+	}
+	l.places[logKey{line.ID, stream}] = line.Pos
 }
 
 // goOn has the next daemon go on where this one was; false if nobody knows where that
 // was.
 func (l *logs) goOn() bool {
 	if len(l.places) == 0 && l.query.Lines == api.AllLines {
-		l.again, l.found = l.found, 0 // the search was not over: it begins anew, and finds the same
+		l.again, l.found = max(l.again, l.found), 0 // the search was not over: it begins anew, and finds the same
 		return true
 	}
 	l.query.Lines, l.query.After, l.again = 0, nil, 0

@@ -176,7 +176,7 @@ func placeOf(s logsearch.Source, at logs.Position, q api.LogsQuery) []api.LogLin
 	if !q.Places || !q.Follow {
 		return nil
 	}
-	return []api.LogLine{{ID: s.ID, Name: s.Name, Stream: api.Place, Pos: at.String()}}
+	return []api.LogLine{{ID: s.ID, Name: s.Name, Stream: api.Place, Line: s.Stream, Pos: at.String()}}
 }
 
 // readLogs passes lines on until there are no more.

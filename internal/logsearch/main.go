@@ -167,7 +167,7 @@ func (f *following) add(s Source, from logs.Position) error {
 		return err
 	}
 	if f.places {
-		place := api.LogLine{ID: s.ID, Name: s.Name, Stream: api.Place, Pos: from.String()}
+		place := api.LogLine{ID: s.ID, Name: s.Name, Stream: api.Place, Line: s.Stream, Pos: from.String()}
 		if err := f.out.send(place); err != nil {
 			return err
 		}
