@@ -57,7 +57,9 @@ func commandGroups() []commandGroup {
 			{"prettylist", (*cli).prettylistCommand},
 			{"env", (*cli).envCommand},
 			{"id", (*cli).idCommand},
+			{"metrics", (*cli).metricsCommand},
 			{"pid", (*cli).pidCommand},
+			{"web dashboard", (*cli).webCommand},
 		}},
 		{"files", "Files of apps:", []declared{
 			{"init ecosystem", (*cli).initCommand},
@@ -113,7 +115,7 @@ func only(groups []commandGroup, word string) []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`dash dashboard imonit monit`)
+	return strings.Fields(`dash imonit monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.

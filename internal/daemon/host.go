@@ -112,7 +112,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		ours = append(ours, spawn.CgroupFD)
 	}
 	given := given{pm2: h.pm2Vars(l)}
-	if isClusterNode(l.Spec) {
+	if asksPrimary(l.Spec) {
 		given.worker = p.cluster.nextWorker()
 	}
 	var listens []net.Addr
@@ -239,7 +239,9 @@ func (h *host) Drain(r supervisor.Ref) bool {
 		return false
 	}
 	if !isClusterNode(p.Spec) {
-		return h.drainAdopted(p)
+		if drained := h.drainAdopted(p); drained || !p.Spec.SDKWorkers() {
+			return drained
+		}
 	}
 	if p.worker == nil || p.cluster == nil {
 		return false

@@ -68,7 +68,7 @@ func (h *host) add(p *process) (err error) {
 	defer h.mu.Unlock()
 	h.awaitRest(p.Spec.Name)
 	before := h.clusters[p.Spec.Name] != nil || h.kept.has(clusterPrefix+p.Spec.Name)
-	if before || isClusterNode(p.Spec) || len(p.Spec.Sockets) > 0 {
+	if before || asksPrimary(p.Spec) || len(p.Spec.Sockets) > 0 {
 		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
 			return err
 		}
