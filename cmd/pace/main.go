@@ -30,6 +30,7 @@ import (
 	"paceline/internal/jseval"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/logsearch"
 	"paceline/internal/serve"
 	"paceline/internal/web"
 )
@@ -58,6 +59,8 @@ func run(argv []string) int {
 			return report(runKeeper())
 		case jseval.Role:
 			return report(jseval.Main(os.Stdin, os.Stdout))
+		case logsearch.Role:
+			return report(runSearch())
 		case roleForeground:
 			return runForeground(argv[2:])
 		case roleFront:
@@ -132,6 +135,15 @@ func runDaemon(foreground bool) error {
 		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 		Foreground: foreground,
 	})
+}
+
+// searchedFD is the descriptor by whose end a search tells that the files are read.
+const searchedFD = 3
+
+// runSearch is a search of logs, which the daemon has started.
+func runSearch() error {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGINT, syscall.SIGHUP)
+	return logsearch.Main(context.Background(), os.Stdin, os.Stdout, os.NewFile(searchedFD, "searched"))
 }
 
 // runServe is the static file server, an app of pace's own.

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -170,17 +169,7 @@ type Handler[T any] struct {
 // Logs hands over the lines that q selects until the daemon ends the stream
 // (nil) or the connection is lost (ErrLost).
 func (c *Client) Logs(ctx context.Context, q LogsQuery, h Handler[LogLine]) error {
-	v := url.Values{"lines": {strconv.Itoa(q.Lines)}}
-	if len(q.Targets) > 0 {
-		v["target"] = q.Targets
-	}
-	if q.Stream != "" {
-		v.Set("stream", string(q.Stream))
-	}
-	if q.Follow {
-		v.Set("follow", "1")
-	}
-	return stream(ctx, c, "/v1/logs", v, h)
+	return stream(ctx, c, "/v1/logs", q.values(), h)
 }
 
 // Events hands over the events that q selects, as Logs does with lines. To go on after

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -262,25 +261,6 @@ func DecodeInstances(v url.Values) (InstancesQuery, error) {
 // DecodeApps reads the query of OpApps. Errors: *Error with CodeInvalid.
 func DecodeApps(v url.Values) (AppsQuery, error) {
 	q := AppsQuery{Targets: v["target"], Env: flag(v, "env")}
-	return q, checkTargets(q.Targets)
-}
-
-// DecodeLogs reads the query of OpLogs. Errors: *Error with CodeInvalid.
-func DecodeLogs(v url.Values) (LogsQuery, error) {
-	q := LogsQuery{Targets: v["target"], Stream: Stream(v.Get("stream")), Follow: flag(v, "follow")}
-	if text := v.Get("lines"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 || n > MaxLines {
-			return LogsQuery{}, invalid("lines %q is not a number between 0 and %d", text, MaxLines)
-		}
-		q.Lines = n
-	}
-	if q.Stream == "" {
-		q.Stream = All
-	}
-	if !slices.Contains([]Stream{Out, Err, All}, q.Stream) {
-		return LogsQuery{}, invalid("stream %q is none of out, err, all", q.Stream)
-	}
 	return q, checkTargets(q.Targets)
 }
 

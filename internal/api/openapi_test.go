@@ -78,18 +78,20 @@ func exchanges() map[string]exchange {
 		OpApply: {
 			request: reflect.TypeFor[ApplyRequest](), response: reflect.TypeFor[ActionReply](), progress: reflect.TypeFor[Progress](),
 		},
-		OpStop:      targets,
-		OpRestart:   targets,
-		OpReload:    {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
-		OpDelete:    targets,
-		OpReset:     targets,
-		OpFlush:     targets,
-		OpScale:     {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
-		OpSignal:    {request: reflect.TypeFor[SignalRequest](), response: targets.response},
-		OpSend:      {request: reflect.TypeFor[SendRequest](), response: targets.response},
-		OpTrigger:   {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
-		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
-		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
+		OpStop:    targets,
+		OpRestart: targets,
+		OpReload:  {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
+		OpDelete:  targets,
+		OpReset:   targets,
+		OpFlush:   targets,
+		OpScale:   {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
+		OpSignal:  {request: reflect.TypeFor[SignalRequest](), response: targets.response},
+		OpSend:    {request: reflect.TypeFor[SendRequest](), response: targets.response},
+		OpTrigger: {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
+		OpReopen:  {response: reflect.TypeFor[ReopenReply]()},
+		OpLogs: {response: reflect.TypeFor[LogLine](), query: []string{
+			"target", "lines", "stream", "follow", "since", "until", "grep", "ignore_case", "invert", "level", "places", "after",
+		}},
 		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"target", "type", "since", "until", "after", "lines", "follow"}},
 		OpWhy:       {response: reflect.TypeFor[[]Why](), query: []string{"target"}},
 		OpHistory:   {response: reflect.TypeFor[History](), query: []string{"target", "series", "since", "until", "step"}},
@@ -259,7 +261,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	d := load(t)
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
-		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
+		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Place), string(Notice)},
 		"EventType": texts(app.EventTypes()), "HookWord": texts(app.HookWords()),
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {

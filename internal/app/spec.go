@@ -137,6 +137,9 @@ type Spec struct {
 	// old ones stay. Zero means 10 MB and 10; negative means never and none.
 	LogMaxBytes int64 `json:"log_max_bytes,omitempty"`
 	LogKeep     int   `json:"log_keep,omitempty"`
+	// LogForward is where log lines go besides their files, as ParseForward reads it; ""
+	// is nowhere.
+	LogForward string `json:"log_forward,omitempty"`
 	// Print has what the processes write go to the output of the daemon, beside the
 	// log files; "" does not. Only a daemon in the foreground can do it.
 	Print Print `json:"print,omitempty"`
@@ -230,6 +233,12 @@ func (s *Spec) Validate() error {
 		case strings.ContainsRune(f.path, 0):
 			return bad("%s holds a NUL byte", f.field)
 		}
+	}
+	if _, err := ParseForward(s.LogForward); err != nil {
+		return bad("%v", err)
+	}
+	if s.LogForward != "" && s.DisableLogs {
+		return bad("log_forward sends what is in the log files, and disable_logs keeps none")
 	}
 	if s.Mode != Fork && s.Mode != Cluster {
 		return bad("mode %q is neither fork nor cluster", s.Mode)

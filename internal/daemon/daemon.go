@@ -20,6 +20,7 @@ import (
 	"paceline/internal/adopt"
 	"paceline/internal/app"
 	"paceline/internal/events"
+	"paceline/internal/forward"
 	"paceline/internal/history"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -58,6 +59,7 @@ type daemon struct {
 	history    atomic.Pointer[history.Store] // nil until historyOpen is closed
 	saving     sync.Mutex                    // guards the files of saved apps
 	remembered []byte                        // the state file is to be this in the end; nil: as it is then
+	searches   chan struct{}                 // a token for each search of logs that reads files
 	left       chan struct{}                 // a request asks the daemon to end
 	ending     context.Context               // ends when the daemon does
 
@@ -72,7 +74,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{
-		Options: o, log: o.Log, started: time.Now(),
+		Options: o, log: o.Log, started: time.Now(), searches: make(chan struct{}, maxSearches),
 		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	if err := d.makeFolders(); err != nil {
@@ -104,6 +106,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
 	}
 	d.host.adoption = &adoption{h: d.host}
+	d.host.forward = forward.New(forward.Options{Pump: pump, Dir: d.forwardDir(), Tell: d.warnOf})
 	if o.Foreground {
 		d.host.printer = logs.NewPrinter(logs.PrinterOptions{Out: os.Stdout, Err: os.Stderr, Log: d.warn})
 	}
@@ -123,6 +126,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.trimLogs)
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
@@ -167,6 +171,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if d.host.printer != nil {
 		d.host.printer.Close()
 	}
+	d.host.forward.Close()
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
 	if bereft && !o.Foreground {
@@ -328,6 +333,11 @@ func (d *daemon) tidy() {
 				events, stop = d.hub.follow()
 			case e.Type == app.EventStop || e.Type == app.EventDelete || e.Type == app.EventOverlimit:
 				d.host.rest(e.Name, d.slots(e.Name))
+				if e.Type == app.EventDelete && len(d.slots(e.Name)) == 0 {
+					if err := d.host.forward.Forget(e.Name); err != nil {
+						d.warnOf(e.Name, err.Error())
+					}
+				}
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"paceline/internal/app"
 	"paceline/internal/cgroup"
+	"paceline/internal/forward"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -31,6 +32,7 @@ type host struct {
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
+	forward *forward.Manager
 	printer *logs.Printer // nil if the daemon is in the background
 	stats   *stats.Sampler
 	log     *slog.Logger
@@ -60,6 +62,7 @@ const spawnTimeout = 30 * time.Second
 // Start runs a process for one generation of an instance.
 func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
 	p := h.newProcess(l, sink)
+	h.watchForward(p)
 	var ours []*os.File // needed until the process has them
 	defer func() {
 		for _, f := range ours {
@@ -183,6 +186,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		return 0, time.Time{}, err
 	}
 	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
+	h.watchForward(p)
 	h.resumeCgroup(p)
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)

@@ -110,15 +110,20 @@ const defaultDate = "YYYY-MM-DDTHH:mm:ss"
 
 // logForm says in which form a stream of a process is written; nil: as it comes.
 func logForm(p *process, stream string) *logs.Form {
-	f := logs.Form{Date: p.Spec.LogDateFormat, JSON: p.Spec.LogJSON}
-	if f.Date == "" && p.Spec.LogTime {
-		f.Date = defaultDate
-	}
+	f := logs.Form{Date: dateOf(p.Spec), JSON: p.Spec.LogJSON}
 	if f == (logs.Form{}) {
 		return nil
 	}
 	f.Stream, f.ID, f.Name = stream, p.ID, p.Spec.Name
 	return &f
+}
+
+// dateOf returns the format of the time before each line; "" if there is none.
+func dateOf(s *app.Spec) string {
+	if s.LogDateFormat == "" && s.LogTime {
+		return defaultDate
+	}
+	return s.LogDateFormat
 }
 
 // stderrLines is how many of a process's last lines are kept, stderrRead among how

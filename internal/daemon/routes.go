@@ -44,7 +44,7 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 // streams serves the operations that answer with server-sent events.
 func (d *daemon) streams() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
-		api.OpLogs:   d.followLogs,
+		api.OpLogs:   d.serveLogs,
 		api.OpEvents: d.followEvents,
 	}
 }

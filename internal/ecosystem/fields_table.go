@@ -240,6 +240,10 @@ func logFields() []field {
 			name: "log_keep", group: "Logs", shape: shapeNumber, flag: "--log-keep", def: "10", doc: "How many rotated files stay.",
 			set: numbered("a number", func(o *StartOptions) *string { return &o.Log.Keep }),
 		},
+		{
+			name: "log_forward", group: "Logs", shape: shapeText, flag: "--log-forward", def: "none", doc: "Send each line on as well: `journald`, `syslog`, `syslog://host:514`, `syslog+tcp://host:601`.",
+			set: texted(func(o *StartOptions) *string { return &o.Log.Forward }),
+		},
 	}
 }
 

@@ -116,6 +116,7 @@ func entries(s *app.Spec) []entry {
 	}
 	add(s.LogMaxBytes > 0, "log_max_size", s.LogMaxBytes)
 	add(s.LogKeep != 0, "log_keep", int64(max(s.LogKeep, 0)))
+	add(s.LogForward != "", "log_forward", s.LogForward)
 	var depends []string
 	for _, d := range s.DependsOn {
 		depends = append(depends, d.App+":"+string(d.Condition))

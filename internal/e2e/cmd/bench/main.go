@@ -43,6 +43,7 @@ func parts() []part {
 		{"sleepers", "starting and deleting 500 processes by one command", measureSleepers},
 		{"apps", "a JavaScript app file of 500 apps, and what it costs to evaluate one", measureApps},
 		{"logs", "MB/s and CPU time per GB of output, against cat", measureLogs},
+		{"grep", "MB/s of a search in a log, against grep", measureGrep},
 		{"cluster", "requests/s of two Node workers, against Node's cluster module and PM2", measureCluster},
 		{"reload", "failed requests while all workers are replaced again and again", measureReload},
 		{"death", "failed requests while the daemon dies, is updated, and workers die", measureDeath},
