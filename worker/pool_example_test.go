@@ -40,7 +40,7 @@ func ExampleRun_panic() {
 	ctx := context.Background()
 	_, err = worker.Run(ctx, pool, func(context.Context) (string, error) { panic("no such thing") })
 	fmt.Println(err)
-	if panicked, ok := errors.AsType[*worker.TaskPanic](err); ok {
+	if panicked, ok := errors.AsType[*worker.PanicError](err); ok {
 		fmt.Println(strings.Contains(string(panicked.Stack), "ExampleRun_panic"))
 	}
 	again, err := worker.Run(ctx, pool, func(context.Context) (string, error) { return "another worker goes on", nil })

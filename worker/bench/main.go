@@ -60,7 +60,7 @@ func contenders(ctx context.Context, n int) []contender {
 	}
 	return []contender{
 		{"paceline", func(task func()) (func() error, func() error, error) {
-			p, err := worker.NewPool(worker.PoolWorkers(0, n), worker.PoolQueue(queue)) //nolint:contextcheck // a task's context comes with it, by Submit
+			p, err := worker.NewPool(worker.PoolWorkers(0, n), worker.PoolQueue(queue))
 			if err != nil {
 				return nil, nil, err
 			}

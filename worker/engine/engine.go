@@ -113,7 +113,8 @@ func (w *Worker) CloseInput() { w.in.close(false) }
 // Receive waits for a message of the worker.
 //
 // Errors: worker.ErrClosed once the worker has ended and there is none left, the
-// cause of ctx, and *worker.MessageError if a message cannot be read.
+// cause of ctx, and *worker.MessageError, of which there is an event as well, if a
+// message cannot be read.
 func (w *Worker) Receive(ctx context.Context) (any, error) {
 	payload, err := w.out.receive(ctx)
 	if err != nil {
@@ -121,10 +122,15 @@ func (w *Worker) Receive(ctx context.Context) (any, error) {
 	}
 	v, err := w.codec.Decode(payload)
 	if err != nil {
-		return nil, &worker.MessageError{Value: payload, Err: err}
+		unread := &worker.MessageError{Value: payload, Err: err}
+		w.NoteMessageError(unread)
+		return nil, unread
 	}
 	return v, nil
 }
+
+// NoteMessageError records a messageerror event: worker.Receive and Receive do it.
+func (w *Worker) NoteMessageError(err *worker.MessageError) { w.w.NoteMessageError(err) }
 
 // Messages are the messages of the worker until it ends, or with an error until ctx
 // does. One that cannot be read is an error too, and not the last.
