@@ -97,7 +97,7 @@ type Options struct {
 	// which is another each time.
 	Sorted bool
 	// Exact reads into the types of this package that lose nothing, as the table
-	// in the package's comment says.
+	// in the package's comment says. Default is the types that a Go program would choose.
 	Exact bool
 	// Host is who has written the data. Default is HostNode.
 	Host Host

@@ -19,12 +19,16 @@ const DefaultQueueBytes = 4 << 20
 
 // Codec turns messages into bytes and back. It is used concurrently.
 type Codec interface {
+	// Encode writes a message. Its error is that of Post.
 	Encode(v any) ([]byte, error)
+	// Decode reads what the guest has sent, and may keep it. Its error becomes a
+	// *worker.MessageError.
 	Decode(payload []byte) (any, error)
 }
 
 // Options are those of a Worker.
 type Options struct {
+	// Codec is how messages are written and read. There is no default.
 	Codec Codec
 	// QueueBytes is how many bytes of messages wait at most in each direction, and so
 	// the size of the largest message. Zero means DefaultQueueBytes.
@@ -50,6 +54,8 @@ type Worker struct {
 }
 
 // Start starts a worker that runs fn.
+//
+// Errors: one that says which option makes no sense.
 func Start(fn Func, o Options) (*Worker, error) {
 	if o.QueueBytes == 0 {
 		o.QueueBytes = DefaultQueueBytes
