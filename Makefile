@@ -14,9 +14,9 @@ LINT  := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT)
 SUM   := $(CACHE)/bin/gotestsum-$(GOTESTSUM)
 E2E   := internal/e2e
 POOLS := worker/bench
-# What the end-to-end tests put under pace: wanted, not needed, but CI insists (see
-# internal/e2e). A JDK is large, so it is used where there is one, and in CI.
-SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? $(if $(CI),jdk?)
+# What the end-to-end tests put under pace, and the browser that looks at the
+# dashboard: wanted, not needed, but CI insists (see internal/e2e). A JDK is large, so it is used where there is one, and in CI.
+SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? chromium? $(if $(CI),jdk?)
 EXAMPLE := $(CACHE)/bin/server
 FLAGS := -trimpath -buildvcs=false
 # The race detector, without its checks of unsafe pointers in modernc.org, whose packages are C
@@ -114,13 +114,20 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: ## measure what must hold; PART=list runs one part, PART=help names them
 	@scripts/deps.sh node python3? ruby? php? nginx? haproxy?
 	@$(MAKE) --no-print-directory -s build
-	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/ ./cmd/bench ./cmd/sdk
 	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/sdk-pool ./examples/sdk-pool
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
 
 .PHONY: bench-pool
 bench-pool: ## compare the worker pool with others on the same work
 	cd $(POOLS) && $(GO) run .
+
+.PHONY: screenshots
+screenshots: ## take the pictures of the dashboard for docs/web.md; some minutes
+	@scripts/deps.sh node chromium
+	@$(MAKE) --no-print-directory -s build
+	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/screenshots ./cmd/screenshots
+	@exec $(CACHE)/bin/screenshots -pace $(BIN) -out docs/img
 
 .PHONY: cover
 cover: ## test coverage, unit and end-to-end tests together

@@ -52,7 +52,9 @@ func parts() []part {
 		{"anyreload", "failed requests while copies of programs in five languages are replaced", measureAnyReload},
 		{"anykill", "failed requests while copies of programs are killed", measureAnyKill},
 		{"throughput", "requests/s of two copies, against the program's own SO_REUSEPORT and Node's cluster", measureThroughput},
+		{"sdk", "requests/s of a Go cluster of two workers, against the same with SO_REUSEPORT", measureSDK},
 		{"adoption", "what it costs an unmodified program to be adopted", measureAdoption},
+		{"web", "the first view of the dashboard in a browser, and what an open page costs the daemon", measureWeb},
 	}
 }
 
