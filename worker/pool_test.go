@@ -417,7 +417,7 @@ func TestPoolBearsPanics(t *testing.T) {
 			t.Errorf("%d panicked, %d workers, want 4 and 1", s.Panicked, s.Workers)
 		}
 		closePool(t, p)
-		if len(told) != 1 || told[0].Error() != "worker: task panicked: submitted" {
+		if len(told) != 1 || told[0].Error() != "panic: submitted" {
 			t.Errorf("told %v, want the one of Submit", told)
 		}
 	})
