@@ -98,6 +98,9 @@ func (w *Worker) record(e Event) {
 	}
 	e.Worker, e.Time = w.id, time.Now()
 	w.events = append(w.events, e)
+	if e.Type == EventExit {
+		close(w.done) // so that who has seen the event finds it ended
+	}
 	if w.changed != nil {
 		close(w.changed)
 		w.changed = nil

@@ -47,7 +47,7 @@ func ExampleRun_panic() {
 	fmt.Println(again, err)
 	fmt.Println(pool.Close(ctx))
 	// Output:
-	// worker: task panicked: no such thing
+	// panic: no such thing
 	// true
 	// another worker goes on <nil>
 	// <nil>

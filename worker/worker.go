@@ -161,9 +161,8 @@ func (w *Worker) finish() {
 	code := w.code
 	w.mu.Unlock()
 	w.self.port.shut()
-	w.record(Event{Type: EventExit, Code: code})
 	process.remove(w)
-	close(w.done)
+	w.record(Event{Type: EventExit, Code: code})
 }
 
 // fail is the end of one of the worker's goroutines by an error, which ends the
