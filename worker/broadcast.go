@@ -74,7 +74,7 @@ func (b *BroadcastChannel) Messages(ctx context.Context) iter.Seq2[any, error] {
 	return messages(ctx, b)
 }
 
-// Close leaves the group and drops what waits.
+// Close leaves the group and drops what waits. It returns nil, also if called again.
 func (b *BroadcastChannel) Close() error {
 	process.leave(b)
 	b.port.shut()

@@ -98,10 +98,20 @@ func (w *Worker) record(e Event) {
 	}
 	e.Worker, e.Time = w.id, time.Now()
 	w.events = append(w.events, e)
+	if e.Type == EventExit {
+		close(w.done) // so that who has seen the event finds it ended
+	}
 	if w.changed != nil {
 		close(w.changed)
 		w.changed = nil
 	}
+}
+
+// NoteMessageError records a messageerror, as [Receive] does for the messages of a
+// worker. It is for workers that are made of one, such as those of worker/engine. It may
+// be called concurrently, and does nothing after the worker's exit.
+func (w *Worker) NoteMessageError(err *MessageError) {
+	w.record(Event{Type: EventMessageError, Err: err})
 }
 
 // ErrTerminated is why the context of a worker has ended that was terminated. It
@@ -111,12 +121,13 @@ var ErrTerminated = fmt.Errorf("worker was terminated: %w", context.Canceled)
 // ErrNotLocked says that what was asked for needs WithLockedThread.
 var ErrNotLocked = errors.New("worker has no thread of its own; start it with worker.WithLockedThread()")
 
-// PanicError is a panic in a worker.
+// PanicError is a panic in a worker, or in a task of a pool.
 type PanicError struct {
 	Value any    // what panic was called with
 	Stack []byte // of the goroutine, as runtime/debug.Stack has it
 }
 
+// Error is one line; Stack is not part of it.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap is the panic's value if that is an error.

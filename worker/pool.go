@@ -27,21 +27,6 @@ var (
 	ErrTaskExit = errors.New("worker: task ended its goroutine")
 )
 
-// TaskPanic is the error of a task that panicked.
-type TaskPanic struct {
-	Value any    // what it panicked with
-	Stack []byte // where, as runtime/debug.Stack prints it
-}
-
-// Error is one line; Stack is not part of it.
-func (e *TaskPanic) Error() string { return fmt.Sprintf("worker: task panicked: %v", e.Value) }
-
-// Unwrap returns the value if it is an error, else nil.
-func (e *TaskPanic) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}
-
 type poolState int
 
 const (

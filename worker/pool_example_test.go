@@ -40,14 +40,14 @@ func ExampleRun_panic() {
 	ctx := context.Background()
 	_, err = worker.Run(ctx, pool, func(context.Context) (string, error) { panic("no such thing") })
 	fmt.Println(err)
-	if panicked, ok := errors.AsType[*worker.TaskPanic](err); ok {
+	if panicked, ok := errors.AsType[*worker.PanicError](err); ok {
 		fmt.Println(strings.Contains(string(panicked.Stack), "ExampleRun_panic"))
 	}
 	again, err := worker.Run(ctx, pool, func(context.Context) (string, error) { return "another worker goes on", nil })
 	fmt.Println(again, err)
 	fmt.Println(pool.Close(ctx))
 	// Output:
-	// worker: task panicked: no such thing
+	// panic: no such thing
 	// true
 	// another worker goes on <nil>
 	// <nil>

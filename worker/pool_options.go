@@ -136,7 +136,7 @@ func PoolPanicPause(d time.Duration) PoolOption { return func(c *poolConfig) { c
 func PoolCancel() PoolOption { return func(c *poolConfig) { c.cancelOnGive = true } }
 
 // PoolOnError sets what is called with the error of each task of Submit that failed,
-// panicked (a [*TaskPanic]), ran into its timeout, or never ran: its context ended
+// panicked (a [*PanicError]), ran into its timeout, or never ran: its context ended
 // before it could, or it was dropped, or the pool stopped. It is called from many
 // goroutines, and a worker waits for its return. By default such errors are counted
 // in [PoolStats] and nothing more. Run returns its task's error instead.

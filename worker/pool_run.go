@@ -35,7 +35,7 @@ func (c *poolCall[T]) do(ctx context.Context) error {
 }
 
 // Run has the pool run a task, waits for it and returns what it returns: [Pool.Submit]
-// for work whose result is needed. A panic of the task is returned as a [*TaskPanic].
+// for work whose result is needed. A panic of the task is returned as a [*PanicError].
 //
 // If ctx ends, or the task's timeout, Run returns at once, with the cause and T's
 // zero value. A task that waits is taken out of the queue then and never runs; one

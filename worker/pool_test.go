@@ -394,9 +394,9 @@ func TestPoolBearsPanics(t *testing.T) {
 		}))
 		boom := errors.New("boom")
 		_, err := Run(t.Context(), p, func(context.Context) (int, error) { panic(boom) })
-		var panicked *TaskPanic
+		var panicked *PanicError
 		if !errors.As(err, &panicked) || panicked.Value == nil || !errors.Is(err, boom) || !strings.Contains(string(panicked.Stack), "TestPoolBearsPanics") {
-			t.Errorf("got %v, want a TaskPanic with its stack", err)
+			t.Errorf("got %v, want a PanicError with its stack", err)
 		}
 		var nothing any
 		_, err = Run(t.Context(), p, func(context.Context) (int, error) { panic(nothing) })
@@ -417,7 +417,7 @@ func TestPoolBearsPanics(t *testing.T) {
 			t.Errorf("%d panicked, %d workers, want 4 and 1", s.Panicked, s.Workers)
 		}
 		closePool(t, p)
-		if len(told) != 1 || told[0].Error() != "worker: task panicked: submitted" {
+		if len(told) != 1 || told[0].Error() != "panic: submitted" {
 			t.Errorf("told %v, want the one of Submit", told)
 		}
 	})
@@ -442,7 +442,7 @@ func TestPoolStopsAfterTooManyPanics(t *testing.T) {
 			_, err := Run(t.Context(), p, func(context.Context) (int, error) { return 0, nil }, TaskAt(TaskLow))
 			waits <- err
 		}()
-		const want = "worker: too many tasks panicked: the pool is stopped after 3 within 1m0s, the last: worker: task panicked: again"
+		const want = "worker: too many tasks panicked: the pool is stopped after 3 within 1m0s, the last: panic: again"
 		if err := <-waits; !errors.Is(err, ErrPoolPanics) || err.Error() != want {
 			t.Errorf("one that waited: got %v, want %s", err, want)
 		}

@@ -187,7 +187,7 @@ func (w *poolWorker) execute() (how taskEnd, err error) {
 			return
 		}
 		if v := recover(); v != nil {
-			how, err = taskPanicked, &TaskPanic{Value: v, Stack: debug.Stack()}
+			how, err = taskPanicked, &PanicError{Value: v, Stack: debug.Stack()}
 			return
 		}
 		// Nothing comes back from Goexit but deferred functions.
@@ -195,17 +195,17 @@ func (w *poolWorker) execute() (how taskEnd, err error) {
 		w.unlock()
 	}()
 	if t.timeout > 0 || w.pool.cancelOnGive {
-		err = w.bounded(t)
+		err = w.bounded(t.ctx, t)
 	} else {
 		err = t.body.do(t.ctx)
 	}
 	return taskReturned, err
 }
 
-// bounded runs a task whose context the pool can end.
-func (w *poolWorker) bounded(t *poolTask) error {
+// bounded runs a task whose context, ctx, the pool can end.
+func (w *poolWorker) bounded(ctx context.Context, t *poolTask) error {
 	p := w.pool
-	ctx, cancel := context.WithCancelCause(t.ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p.mu.Lock()
 	w.cancel = cancel

@@ -230,8 +230,8 @@ func Receive[T any](ctx context.Context, r Receiver) (T, error) {
 		return t, nil
 	}
 	wrong := &MessageError{Value: v, Err: err}
-	if w, ok := r.(*Worker); ok {
-		w.record(Event{Type: EventMessageError, Err: wrong})
+	if w, ok := r.(interface{ NoteMessageError(err *MessageError) }); ok {
+		w.NoteMessageError(wrong)
 	}
 	return none, wrong
 }

@@ -79,17 +79,18 @@ func WithLockedThread() Option { return func(o *options) { o.locked = true } }
 func WithContext(ctx context.Context) Option { return func(o *options) { o.ctx = ctx } }
 
 // WithGrace is how long Terminate waits before it says that the worker is stuck.
-// Default is DefaultGrace.
+// Default is DefaultGrace; with 0 it does not wait.
 func WithGrace(d time.Duration) Option { return func(o *options) { o.grace = d } }
 
 // WithQueue is how many messages wait at most in each direction between the
-// worker and its parent. Default is DefaultQueue.
+// worker and its parent, at least 1. Default is DefaultQueue.
 func WithQueue(messages int) Option { return func(o *options) { o.queue = messages } }
 
 // New starts a worker. It ends by itself, by Terminate or with the context of
 // WithContext; whoever starts it should Wait for it.
 //
-// Errors: *clone.Error if its data cannot be copied, ErrDetached.
+// Errors: *clone.Error if its data cannot be copied, ErrDetached, and one that says
+// which option makes no sense.
 //
 //nolint:contextcheck,nolintlint // read where New is called: a worker is no part of the call that starts it, unless WithContext says so
 func New(fn Func, opts ...Option) (*Worker, error) {
@@ -160,9 +161,8 @@ func (w *Worker) finish() {
 	code := w.code
 	w.mu.Unlock()
 	w.self.port.shut()
-	w.record(Event{Type: EventExit, Code: code})
 	process.remove(w)
-	close(w.done)
+	w.record(Event{Type: EventExit, Code: code})
 }
 
 // fail is the end of one of the worker's goroutines by an error, which ends the

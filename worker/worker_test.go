@@ -504,6 +504,20 @@ func TestLifeProperties(t *testing.T) {
 	})
 }
 
+// Whoever sees the exit event finds the worker ended.
+func TestExitEventIsTheEnd(t *testing.T) {
+	for code := range 200 {
+		w := start(t, func(_ context.Context, self *worker.Self) error {
+			self.Exit(code)
+			return nil
+		})
+		e, err := w.Once(t.Context(), worker.EventExit)
+		if got, ok := w.ExitCode(); err != nil || e.Code != code || got != code || !ok {
+			t.Fatalf("event %v, %v; then exit code %d, %v; want %d", e, err, got, ok, code)
+		}
+	}
+}
+
 func TestUsage(t *testing.T) {
 	ready, release := make(chan struct{}), make(chan struct{})
 	w := start(t, func(context.Context, *worker.Self) error {

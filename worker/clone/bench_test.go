@@ -102,14 +102,16 @@ func cloning[T any](b *testing.B, v T) {
 	}
 }
 
-func wiring[T any](b *testing.B, v T) {
+func wiring[T any](b *testing.B, v T) { wiringBy(b, clone.Options{}, v) }
+
+func wiringBy[T any](b *testing.B, o clone.Options, v T) {
 	b.ReportAllocs()
 	var out []byte
 	_, tree := any(v).([]any)
 	defer spent(b)()
 	for b.Loop() {
 		var err error
-		if out, err = clone.Append(out[:0], v); err != nil {
+		if out, err = o.Append(out[:0], v); err != nil {
 			b.Fatal(err)
 		}
 		if tree {
@@ -170,5 +172,6 @@ func BenchmarkStringsMap(b *testing.B) {
 	}
 	b.Run("clone", func(b *testing.B) { cloning(b, v) })
 	b.Run("wire", func(b *testing.B) { wiring(b, v) })
+	b.Run("sorted", func(b *testing.B) { wiringBy(b, clone.Options{Sorted: true}, v) })
 	b.Run("gob", func(b *testing.B) { gobbing(b, v, new(map[string]int), func() any { return new(map[string]int) }) })
 }

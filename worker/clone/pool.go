@@ -23,9 +23,9 @@ func (c *copying) release() {
 	copyings.Put(c)
 }
 
-func newWriter(out []byte) *writer {
+func newWriter(out []byte, o Options) *writer {
 	w, _ := writers.Get().(*writer)
-	w.out, w.start = out, len(out)
+	w.out, w.start, w.sorted = out, len(out), o.Sorted
 	return w
 }
 

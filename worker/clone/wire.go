@@ -88,10 +88,16 @@ var hostKinds = [...]ViewKind{
 	Float32Array, Float64Array, DataView, Uint8Array, BigInt64Array, BigUint64Array, Float16Array,
 }
 
-// Options are ways of reading. The zero value is what Unmarshal does.
+// Options are ways of reading and writing. The zero value is what Unmarshal and Marshal
+// do.
 type Options struct {
+	// Sorted writes the properties of each Go map in the order of their keys, so that
+	// equal values become equal bytes, for up to twice the time. It is about maps whose
+	// keys are strings; reading does not look at it. Default is the order of Go's maps,
+	// which is another each time.
+	Sorted bool
 	// Exact reads into the types of this package that lose nothing, as the table
-	// in the package's comment says.
+	// in the package's comment says. Default is the types that a Go program would choose.
 	Exact bool
 	// Host is who has written the data. Default is HostNode.
 	Host Host
@@ -103,7 +109,8 @@ type Options struct {
 //   - all numbers of Go; an integer outside ±(2^53-1) becomes a bigint
 //   - structs: objects with their exported fields, under the names that
 //     encoding/json would give them, with its omitempty, omitzero and "-"
-//   - maps with strings as keys: objects, in the order of the keys; others: Map
+//   - maps with strings as keys: objects; others: Map; in no particular order
+//     ([Options].Sorted)
 //   - slices and arrays: Array; those of numbers that have a typed array: that
 //   - pointers: what they point to. Those to the same struct, and the same maps and
 //     slices, are the same object there
@@ -111,11 +118,17 @@ type Options struct {
 //   - structs that are an encoding.TextMarshaler: strings
 //
 // Errors: *Error, which says where in v something has no counterpart.
-func Marshal(v any) ([]byte, error) { return Append(nil, v) }
+func Marshal(v any) ([]byte, error) { return Options{}.Append(nil, v) }
 
 // Append is [Marshal] to the end of a slice that may hold something else already.
-func Append(to []byte, v any) ([]byte, error) {
-	w := newWriter(to)
+func Append(to []byte, v any) ([]byte, error) { return Options{}.Append(to, v) }
+
+// Marshal is [Marshal] with options.
+func (o Options) Marshal(v any) ([]byte, error) { return o.Append(nil, v) }
+
+// Append is [Append] with options. With an error it returns the slice as it was.
+func (o Options) Append(to []byte, v any) ([]byte, error) {
+	w := newWriter(to, o)
 	defer w.release()
 	w.out = append(w.out, tagVersion, version)
 	if err := w.any(v); err != nil {

@@ -94,13 +94,52 @@ func TestMarshal(t *testing.T) {
 		{(*tagged)(nil), "30"},
 		{[]int(nil), "30"},
 	} {
-		got, err := clone.Marshal(c.v)
+		got, err := clone.Options{Sorted: true}.Marshal(c.v)
 		if err != nil {
 			t.Errorf("%T %v: %v", c.v, c.v, err)
 			continue
 		}
 		if want := append([]byte{0xff, 15}, unhex(t, c.want)...); !bytes.Equal(got, want) {
 			t.Errorf("%T %v:\n got %x\nwant %x", c.v, c.v, got, want)
+		}
+	}
+}
+
+// Sorted or not the values are the same; sorted the bytes are as well.
+func TestSorted(t *testing.T) {
+	type entry struct{ N int }
+	numbers, mixed, entries := map[string]int{}, map[string]any{}, map[string]entry{}
+	for i := range 50 {
+		k := fmt.Sprint("key ", i)
+		numbers[k], entries[k] = i, entry{i}
+		mixed[k] = map[string]any{k: float64(i), "a": "b"}
+	}
+	sortsTheSame(t, numbers)
+	sortsTheSame(t, mixed)
+	sortsTheSame(t, entries)
+}
+
+func sortsTheSame[T any](t *testing.T, v T) {
+	t.Helper()
+	var first []byte
+	for i := range 10 {
+		sorted, err := clone.Options{Sorted: true}.Append([]byte("x"), v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			first = sorted
+		} else if !bytes.Equal(sorted, first) {
+			t.Fatalf("%T: not the same bytes:\n%x\n%x", v, sorted, first)
+		}
+		plain, err := clone.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, data := range [][]byte{sorted[1:], plain} {
+			if back, err := clone.UnmarshalAs[T](data); err != nil || !reflect.DeepEqual(back, v) {
+				t.Fatalf("%v, %v; want %v", back, err, v)
+			}
 		}
 	}
 }
@@ -301,7 +340,8 @@ func FuzzUnmarshal(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			once, err := clone.Marshal(v)
+			sorted := clone.Options{Sorted: true}
+			once, err := sorted.Marshal(v)
 			if err != nil {
 				t.Fatalf("what has been read cannot be written: %v\n%#v", err, v)
 			}
@@ -309,7 +349,7 @@ func FuzzUnmarshal(f *testing.F) {
 			if err != nil {
 				t.Fatalf("what has been written cannot be read: %v\n%x", err, once)
 			}
-			twice, err := clone.Marshal(again)
+			twice, err := sorted.Marshal(again)
 			if err != nil || !bytes.Equal(once, twice) {
 				t.Fatalf("%v\nonce  %x\ntwice %x", err, once, twice)
 			}
@@ -321,7 +361,7 @@ func FuzzUnmarshal(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if third, err := clone.Marshal(copied); err != nil || !bytes.Equal(once, third) {
+			if third, err := sorted.Marshal(copied); err != nil || !bytes.Equal(once, third) {
 				t.Fatalf("%v\nonce %x\ncopy %x", err, once, third)
 			}
 		}

@@ -310,16 +310,27 @@ type keyed struct {
 // basicMap writes the properties of an object, whose tag is written, without
 // reflection.
 func basicMap[T any](w *writer, m map[string]T, value func(T) error) error {
-	keys := sortedKeys(w, m)
-	for _, k := range keys {
-		if err := w.key(k); err != nil {
-			return below(keyStep(k), err)
+	if w.sorted {
+		keys := sortedKeys(w, m)
+		for _, k := range keys {
+			if err := w.key(k); err != nil {
+				return below(keyStep(k), err)
+			}
+			if err := value(m[k]); err != nil {
+				return below(keyStep(k), err)
+			}
 		}
-		if err := value(m[k]); err != nil {
-			return below(keyStep(k), err)
+		w.forget(len(keys))
+	} else {
+		for k, v := range m {
+			if err := w.key(k); err != nil {
+				return below(keyStep(k), err)
+			}
+			if err := value(v); err != nil {
+				return below(keyStep(k), err)
+			}
 		}
 	}
-	w.forget(len(keys))
 	w.tag(tagObjectEnd)
 	return w.length(len(m))
 }
@@ -340,6 +351,41 @@ func (w *writer) forget(n int) {
 	left := len(w.keys) - n
 	clear(w.keys[left:])
 	w.keys = w.keys[:left]
+}
+
+// reflectedMap is basicMap for any type of map whose keys are strings.
+func (w *writer) reflectedMap(elem *writePlan, v reflect.Value) error {
+	property := func(k string, v reflect.Value) error {
+		if err := w.key(k); err != nil {
+			return below(keyStep(k), err)
+		}
+		if err := elem.write(w, v); err != nil {
+			return below(keyStep(k), err)
+		}
+		return nil
+	}
+	if w.sorted {
+		values := make([]keyed, 0, v.Len())
+		for it := v.MapRange(); it.Next(); {
+			values = append(values, keyed{it.Key().String(), it.Value()})
+		}
+		slices.SortFunc(values, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
+		for _, e := range values {
+			if err := property(e.key, e.value); err != nil {
+				return err
+			}
+		}
+	} else {
+		key := reflect.New(v.Type().Key()).Elem()
+		for it := v.MapRange(); it.Next(); {
+			key.SetIterKey(it)
+			if err := property(key.String(), it.Value()); err != nil {
+				return err
+			}
+		}
+	}
+	w.tag(tagObjectEnd)
+	return w.length(v.Len())
 }
 
 func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value) error {
@@ -377,21 +423,7 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 		case map[string]bool:
 			return basicMap(w, m, func(b bool) error { w.bool(b); return nil })
 		}
-		values := make([]keyed, 0, v.Len())
-		for it := v.MapRange(); it.Next(); {
-			values = append(values, keyed{it.Key().String(), it.Value()})
-		}
-		slices.SortFunc(values, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
-		for _, e := range values {
-			if err := w.key(e.key); err != nil {
-				return below(keyStep(e.key), err)
-			}
-			if err := elem.write(w, e.value); err != nil {
-				return below(keyStep(e.key), err)
-			}
-		}
-		w.tag(tagObjectEnd)
-		return w.length(v.Len())
+		return w.reflectedMap(elem, v)
 	})
 }
 

@@ -11,12 +11,13 @@ import (
 
 // writer is one call of Marshal.
 type writer struct {
-	out   []byte
-	start int // of the data in out, from which even places count
-	depth int
-	next  uint32   // number of the next object
-	keys  []string // of the maps that are being written, those of each sorted
-	known references[uint32]
+	out    []byte
+	start  int // of the data in out, from which even places count
+	depth  int
+	next   uint32   // number of the next object
+	keys   []string // of the maps that are being written, those of each sorted
+	sorted bool
+	known  references[uint32]
 }
 
 func (w *writer) enter() error {
@@ -251,18 +252,7 @@ func (w *writer) array(list []any) error {
 
 func (w *writer) mapping(m map[string]any) error {
 	w.tag(tagObject)
-	keys := sortedKeys(w, m)
-	for _, k := range keys {
-		if err := w.key(k); err != nil {
-			return below(keyStep(k), err)
-		}
-		if err := w.any(m[k]); err != nil {
-			return below(keyStep(k), err)
-		}
-	}
-	w.forget(len(keys))
-	w.tag(tagObjectEnd)
-	return w.length(len(m))
+	return basicMap(w, m, w.any)
 }
 
 func (w *writer) properties(n int, all func(yield func(string, any) bool)) error {

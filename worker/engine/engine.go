@@ -19,12 +19,16 @@ const DefaultQueueBytes = 4 << 20
 
 // Codec turns messages into bytes and back. It is used concurrently.
 type Codec interface {
+	// Encode writes a message. Its error is that of Post.
 	Encode(v any) ([]byte, error)
+	// Decode reads what the guest has sent, and may keep it. Its error becomes a
+	// *worker.MessageError.
 	Decode(payload []byte) (any, error)
 }
 
 // Options are those of a Worker.
 type Options struct {
+	// Codec is how messages are written and read. There is no default.
 	Codec Codec
 	// QueueBytes is how many bytes of messages wait at most in each direction, and so
 	// the size of the largest message. Zero means DefaultQueueBytes.
@@ -50,6 +54,8 @@ type Worker struct {
 }
 
 // Start starts a worker that runs fn.
+//
+// Errors: one that says which option makes no sense.
 func Start(fn Func, o Options) (*Worker, error) {
 	if o.QueueBytes == 0 {
 		o.QueueBytes = DefaultQueueBytes
@@ -113,7 +119,8 @@ func (w *Worker) CloseInput() { w.in.close(false) }
 // Receive waits for a message of the worker.
 //
 // Errors: worker.ErrClosed once the worker has ended and there is none left, the
-// cause of ctx, and *worker.MessageError if a message cannot be read.
+// cause of ctx, and *worker.MessageError, of which there is an event as well, if a
+// message cannot be read.
 func (w *Worker) Receive(ctx context.Context) (any, error) {
 	payload, err := w.out.receive(ctx)
 	if err != nil {
@@ -121,10 +128,15 @@ func (w *Worker) Receive(ctx context.Context) (any, error) {
 	}
 	v, err := w.codec.Decode(payload)
 	if err != nil {
-		return nil, &worker.MessageError{Value: payload, Err: err}
+		unread := &worker.MessageError{Value: payload, Err: err}
+		w.NoteMessageError(unread)
+		return nil, unread
 	}
 	return v, nil
 }
+
+// NoteMessageError records a messageerror event: worker.Receive and Receive do it.
+func (w *Worker) NoteMessageError(err *worker.MessageError) { w.w.NoteMessageError(err) }
 
 // Messages are the messages of the worker until it ends, or with an error until ctx
 // does. One that cannot be read is an error too, and not the last.

@@ -32,7 +32,7 @@ type Options struct {
 	// Main makes the script the main thread of its program: isMainThread is true,
 	// parentPort and workerData are null, and nothing can be posted to it.
 	Main bool
-	// Data is workerData.
+	// Data is workerData, as clone.Marshal writes it. Nil means null.
 	Data any
 	// Args are process.argv from the third on.
 	Args []string
@@ -104,7 +104,11 @@ func (e *TimeoutError) Error() string {
 // Unwrap is context.DeadlineExceeded.
 func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
 
-// New starts a worker that runs a script.
+// New starts a worker that runs a script. That the script has a fault shows once it
+// runs, as an error event.
+//
+// Errors: *clone.Error if Options.Data cannot be written, and one that says which option
+// makes no sense.
 func New(script string, o Options) (*Worker, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("start JavaScript worker: %w", err)

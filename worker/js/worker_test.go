@@ -139,7 +139,7 @@ func TestExitCode(t *testing.T) {
 }
 
 func TestMemoryLimitIsHard(t *testing.T) {
-	const limit = 4 << 20
+	const limit = 2 << 20
 	for _, script := range []string{
 		"const a = []; for (;;) a.push(new Array(1000).fill(1))",
 		"const a = []; for (;;) a.push('x'.repeat(1e5) + a.length)",
@@ -161,7 +161,7 @@ func TestMemoryLimitIsHard(t *testing.T) {
 const { Worker, parentPort } = require('worker_threads');
 let caught = 0;
 try { (() => { const a = []; for (;;) a.push(new ArrayBuffer(1 << 20)); })(); } catch { caught = 'caught'; }
-const w = new Worker('const a = []; for (;;) a.push(new ArrayBuffer(1 << 20))', { eval: true, resourceLimits: { maxOldGenerationSizeMb: 2 } });
+const w = new Worker('const a = []; for (;;) a.push(new ArrayBuffer(1 << 20))', { eval: true, resourceLimits: { maxOldGenerationSizeMb: 1 } });
 w.on('error', (e) => parentPort.postMessage([caught, e.code]));
 `, Options{MemoryBytes: limit})
 	v, err := worker.Receive[[]string](patient(t), w)
@@ -213,13 +213,13 @@ func TestDeepRecursionIsAnError(t *testing.T) {
 }
 
 func TestQueuesAreBounded(t *testing.T) {
-	const limit = 128 << 10
+	const limit = 32 << 10
 	for name, script := range map[string]string{
 		"to Go":             `send = (v) => parentPort.postMessage(v)`,
 		"to an isolate":     `const w = new Worker('for (;;) {}', { eval: true }); send = (v) => w.postMessage(v)`,
 		"to nobody":         `const c = new MessageChannel(); send = (v) => c.port1.postMessage(v)`,
 		"to several":        `const a = new BroadcastChannel('x'), b = new BroadcastChannel('x'); send = (v) => a.postMessage(v)`,
-		"to many, in small": `const list = Array.from({ length: 100 }, () => new MessageChannel()); let n = 0; send = () => list[n++ % 100].port1.postMessage(1)`,
+		"to many, in small": `const list = Array.from({ length: 20 }, () => new MessageChannel()); let n = 0; send = () => list[n++ % 20].port1.postMessage(1)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out buffer

@@ -49,7 +49,7 @@ func compile(t testing.TB, binary []byte, limits Limits) *Module {
 }
 
 // echoLimit is the memory of testdata/echo.
-const echoLimit = 32 << 20
+const echoLimit = 16 << 20
 
 // echo is testdata/echo, built and compiled once: it takes seconds.
 var echo = sync.OnceValues(func() (*Module, error) {

@@ -45,6 +45,9 @@ type Module struct {
 // of wasi_snapshot_preview1 alone and exports _start, which is what GOOS=wasip1 and
 // the wasm32-wasi targets of other compilers make. It takes seconds for a program of
 // some megabytes, and its code stays in memory until Close. ctx is for the call alone.
+//
+// Errors: what in the binary is not such a module, or beyond the limits, and a limit
+// that makes no sense.
 func Compile(ctx context.Context, binary []byte, limits Limits) (*Module, error) {
 	return compileWith(ctx, wazero.NewRuntimeConfig(), binary, limits)
 }
@@ -90,7 +93,8 @@ func compileWith(ctx context.Context, config wazero.RuntimeConfig, binary []byte
 	return &Module{runtime: r, compiled: compiled}, nil
 }
 
-// Close frees the compiled code. All workers of the module must have ended.
+// Close frees the compiled code. All workers of the module must have ended. It can be
+// called again. An error is one of the engine's, and not to be expected.
 func (m *Module) Close(ctx context.Context) error {
 	if err := m.runtime.Close(ctx); err != nil {
 		return fmt.Errorf("close a WebAssembly module: %w", err)

@@ -81,6 +81,9 @@ type Worker struct {
 
 // Start starts a worker that runs the module. Each has a memory of its own, and
 // shares nothing with others but the compiled code.
+//
+// Errors: one that says which option makes no sense. What goes wrong afterwards is an
+// event of the worker.
 func (m *Module) Start(o Options) (*Worker, error) {
 	if o.QueueBytes == 0 {
 		o.QueueBytes = engine.DefaultQueueBytes

@@ -48,6 +48,8 @@ func Receive[T any]() (v T, err error) {
 }
 
 // Post sends the parent a message as JSON, and waits while its queue is full.
+//
+// Errors: what encoding/json says of v, and those of writing to standard output.
 func Post(v any) error {
 	payload, err := json.Marshal(v)
 	if err != nil {
@@ -57,6 +59,8 @@ func Post(v any) error {
 }
 
 // PostV8 is Post in V8's form: with cycles, maps, times, bytes and large numbers.
+//
+// Errors: *clone.Error, and those of writing to standard output.
 func PostV8(v any) error {
 	payload, err := clone.Marshal(v)
 	if err != nil {

@@ -62,8 +62,14 @@ func run(what string) error {
 		fmt.Println("this is no message")
 		select {}
 	case "sleep":
+		if err := guest.Post("asleep"); err != nil {
+			return err
+		}
 		time.Sleep(time.Hour)
 	case "wait":
+		if err := guest.Post("waiting"); err != nil {
+			return err
+		}
 		_, err := guest.Receive[int]()
 		return err
 	case "memory":
@@ -83,6 +89,9 @@ func run(what string) error {
 			}
 		}
 	case "spin":
+		if err := guest.Post("spinning"); err != nil {
+			return err
+		}
 		n := 0
 		for {
 			n++
