@@ -188,6 +188,38 @@ func (c *Client) Events(ctx context.Context, h Handler[app.Event]) error {
 	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, h)
 }
 
+// History returns what instances have used.
+func (c *Client) History(ctx context.Context, q HistoryQuery) (h History, err error) {
+	return h, c.get(ctx, "/v1/history", q.values(), &h)
+}
+
+// Ports returns the addresses that apps share, by app and address.
+func (c *Client) Ports(ctx context.Context, q PortsQuery) (list []Port, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	return list, c.get(ctx, "/v1/ports", v, &list)
+}
+
+// Metrics returns all figures of the moment in the text format of Prometheus, of type
+// MetricsType.
+func (c *Client) Metrics(ctx context.Context, q MetricsQuery) (text []byte, err error) {
+	v := url.Values{}
+	if q.PSS {
+		v.Set("pss", "1")
+	}
+	return text, retry(ctx, func() error {
+		response, err := c.do(ctx, http.MethodGet, "/v1/metrics", v, nil, "")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close() //nolint:errcheck // nothing was written
+		text, err = c.body(ctx, response)
+		return err
+	})
+}
+
 // Gone waits until nothing listens on the socket any more.
 func (c *Client) Gone(ctx context.Context) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
@@ -372,16 +404,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 // read decodes and closes a whole answer.
 func (c *Client) read(ctx context.Context, response *http.Response, into any) error {
 	defer response.Body.Close() //nolint:errcheck // nothing was written
-	var body []byte
-	var err error
-	if n := response.ContentLength; n >= 0 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(response.Body, body)
-	} else {
-		body, err = io.ReadAll(response.Body)
-	}
+	body, err := c.body(ctx, response)
 	if err != nil {
-		return c.lost(ctx, err)
+		return err
 	}
 	if list, ok := into.(*Briefs); ok {
 		err = list.decode(body)
@@ -392,6 +417,20 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil
+}
+
+// body reads a whole answer.
+func (c *Client) body(ctx context.Context, response *http.Response) (body []byte, err error) {
+	if n := response.ContentLength; n >= 0 {
+		body = make([]byte, n)
+		_, err = io.ReadFull(response.Body, body)
+	} else {
+		body, err = io.ReadAll(response.Body)
+	}
+	if err != nil {
+		return nil, c.lost(ctx, err)
+	}
+	return body, nil
 }
 
 // refused turns an error answer into an *Error.

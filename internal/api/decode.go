@@ -284,6 +284,15 @@ func DecodeLogs(v url.Values) (LogsQuery, error) {
 	return q, checkTargets(q.Targets)
 }
 
+// DecodePorts reads the query of OpPorts. Errors: *Error with CodeInvalid.
+func DecodePorts(v url.Values) (PortsQuery, error) {
+	q := PortsQuery{Targets: v["target"]}
+	return q, checkTargets(q.Targets)
+}
+
+// DecodeMetrics reads the query of OpMetrics.
+func DecodeMetrics(v url.Values) MetricsQuery { return MetricsQuery{PSS: flag(v, "pss")} }
+
 func flag(v url.Values, name string) bool {
 	text := v.Get(name)
 	return text != "" && text != "0" && text != "false"

@@ -91,6 +91,9 @@ func exchanges() map[string]exchange {
 		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
 		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
+		OpHistory:   {response: reflect.TypeFor[History](), query: []string{"target", "series", "since", "until", "step"}},
+		OpPorts:     {response: reflect.TypeFor[[]Port](), query: []string{"target"}},
+		OpMetrics:   {response: reflect.TypeFor[string](), query: []string{"pss"}},
 		OpKill:      {request: reflect.TypeFor[KillRequest](), response: reflect.TypeFor[KillReply]()},
 		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
 		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
@@ -139,6 +142,9 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		if r.Stream {
 			mime = "text/event-stream"
 		}
+		if r.Text {
+			mime = "text/plain"
+		}
 		d.check(t, r.Name+" response", o.Responses["200"].Content[mime].Schema, want.response)
 		events, streamed := o.Responses["200"].Content[streamType]
 		switch {
@@ -186,6 +192,11 @@ func (d document) check(t *testing.T, at string, s *schema, typ reflect.Type) {
 	case reflect.TypeFor[app.Duration]():
 		if types, ok := s.Type.([]any); !ok || len(types) != 2 {
 			t.Errorf("%s: type %v, want string or number", at, s.Type)
+		}
+		return
+	case reflect.TypeFor[Points]():
+		if types, ok := s.Items.Type.([]any); s.Type != "array" || !ok || len(types) != 2 {
+			t.Errorf("%s: got %v of %v, want an array of numbers or null", at, s.Type, s.Items.Type)
 		}
 		return
 	case reflect.TypeFor[json.RawMessage]():

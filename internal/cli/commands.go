@@ -57,6 +57,7 @@ func commandGroups() []commandGroup {
 			{"prettylist", (*cli).prettylistCommand},
 			{"env", (*cli).envCommand},
 			{"id", (*cli).idCommand},
+			{"metrics", (*cli).metricsCommand},
 			{"pid", (*cli).pidCommand},
 		}},
 		{"files", "Files of apps:", []declared{

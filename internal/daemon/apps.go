@@ -162,10 +162,11 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	for i := range q.Specs {
 		names = append(names, q.Specs[i].Name)
 	}
-	var counted *verification
-	if q.Verify && q.Action == api.ApplyReload {
-		counted = d.host.verify(names)
+	var there []string // that are reloaded
+	if q.Action == api.ApplyReload {
+		there = d.existing(names)
 	}
+	counted := d.host.verify(there)
 	if q.Rename != "" {
 		err := d.supervisor.Rename(r.Context(), q.Rename, q.Specs[0].Name)
 		if err != nil {
@@ -183,10 +184,12 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 			d.host.prune(name)
 		}
 	}
+	verified := counted.end()
+	d.counts.reloaded(there, err, verified)
 	reply, err := d.reply(list, err)
 	reply.Changes = changes
-	if counted != nil {
-		reply.Verified = counted.end()
+	if q.Verify {
+		reply.Verified = verified
 	}
 	return reply, err
 }
@@ -280,21 +283,32 @@ func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply
 	if err := checkEnvFiles(d.specsOf(d.namesOf(ids))); err != nil {
 		return api.ActionReply{}, err
 	}
-	var counted *verification
-	if q.Verify {
-		counted = d.host.verify(d.namesOf(ids))
-	}
+	names := d.namesOf(ids)
+	counted := d.host.verify(names)
 	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel, Progress: step})
 	if err == nil {
-		for _, name := range d.namesOf(ids) {
+		for _, name := range names {
 			d.host.prune(name)
 		}
 	}
+	verified := counted.end()
+	d.counts.reloaded(names, err, verified)
 	reply, err := d.reply(list, err)
-	if counted != nil {
-		reply.Verified = counted.end()
+	if q.Verify {
+		reply.Verified = verified
 	}
 	return reply, err
+}
+
+// existing returns those of some names that apps have.
+func (d *daemon) existing(names []string) (there []string) {
+	specs := d.specs()
+	for _, name := range names {
+		if specs[name] != nil {
+			there = append(there, name)
+		}
+	}
+	return there
 }
 
 // namesOf returns the names of the apps that instances belong to.

@@ -262,6 +262,16 @@ func (h *host) neighbour(c *cluster, number int) string {
 	return ""
 }
 
+// clusterList appends what there is of shared things to list.
+func (h *host) clusterList(list []*cluster) []*cluster {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.clusters {
+		list = append(list, c)
+	}
+	return list
+}
+
 // release ends the part of slots that are no longer wanted.
 func (c *cluster) release(wanted []int) {
 	c.mu.Lock()

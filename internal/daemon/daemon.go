@@ -14,12 +14,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/history"
 	"paceline/internal/keeper"
-	"paceline/internal/kernel"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
 	"paceline/internal/port"
@@ -51,10 +52,15 @@ type daemon struct {
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
-	saving     sync.Mutex      // guards the files of saved apps
-	remembered []byte          // the state file is to be this in the end; nil: as it is then
-	left       chan struct{}   // a request asks the daemon to end
-	ending     context.Context // ends when the daemon does
+	counts     *counts
+	history    atomic.Pointer[history.Store] // nil until historyOpen is closed
+	saving     sync.Mutex                    // guards the files of saved apps
+	remembered []byte                        // the state file is to be this in the end; nil: as it is then
+	left       chan struct{}                 // a request asks the daemon to end
+	ending     context.Context               // ends when the daemon does
+
+	historyOpen chan struct{}
+	changed     chan struct{} // holds a token while boundMemory has not seen the apps of now
 }
 
 // Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
@@ -65,7 +71,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer end()
 	d := &daemon{
 		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
-		left: make(chan struct{}, 1), ending: ending,
+		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
@@ -216,6 +222,7 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
+	d.counts.happened(e)
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {
 		return // may be many, and is the app's own matter
@@ -237,6 +244,10 @@ func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json")
 
 func (d *daemon) save(s supervisor.Saved) error {
 	d.triggers.touch() // they look at the apps when those have changed
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 	if d.Foreground {
 		return nil
 	}
@@ -316,54 +327,6 @@ func (d *daemon) slots(name string) (indexes []int) {
 		}
 	}
 	return indexes
-}
-
-// sampleEvery is how often cpu and memory are read: rarely enough that a hundred
-// idle processes cost less than a thousandth of a core.
-const sampleEvery = 2 * time.Second
-
-// burst is how many processes must have come or gone for their garbage to be
-// worth a collection; a single restart must not find the code it needs paged out.
-const burst = 10
-
-// sampleSoon is how soon after a start they are first read, for all that start
-// together at once.
-const sampleSoon = 100 * time.Millisecond
-
-func (d *daemon) sample() {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	defer d.host.stats.Close()
-	before, cleaned := 0, -burst // the daemon's own start is the first burst
-	var soon <-chan time.Time
-	for {
-		select {
-		case <-d.ending.Done():
-			return
-		case <-d.host.fresh:
-			if soon == nil {
-				soon = time.After(sampleSoon)
-			}
-			continue
-		case <-soon:
-			soon = nil
-			d.host.stats.Sample()
-			continue
-		case <-tick.C:
-			d.host.stats.Sample()
-		}
-		// A burst of starts leaves garbage behind, and code that is not needed soon
-		// again. Both go back to the system once it is over.
-		now := d.host.count()
-		over := now == before
-		if before = now; over && max(now-cleaned, cleaned-now) >= burst {
-			cleaned = now
-			debug.FreeOSMemory()
-			if err := kernel.ReleaseCode(); err != nil {
-				d.log.Debug("release memory", "error", err)
-			}
-		}
-	}
 }
 
 // serve answers the API on the socket that the keeper holds.

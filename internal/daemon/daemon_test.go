@@ -194,7 +194,7 @@ func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	d := &daemon{
 		Options: Options{Home: t.TempDir(), Version: "1.2.3"},
-		log:     slog.New(slog.DiscardHandler), hub: newHub(), ending: context.Background(),
+		log:     slog.New(slog.DiscardHandler), hub: newHub(), ending: context.Background(), counts: newCounts(),
 		supervisor: supervisor.New(supervisor.Options{}),
 	}
 	t.Cleanup(d.supervisor.Close)

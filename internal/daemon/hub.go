@@ -9,8 +9,9 @@ import (
 // hub passes events on to whoever follows them. Publishing never waits: a
 // follower that is too slow loses its place and is told so by a closed channel.
 type hub struct {
-	mu        sync.Mutex // guards followers
+	mu        sync.Mutex // guards what follows
 	followers map[chan app.Event]struct{}
+	slow      int // how many followers have lost their place
 }
 
 // followerBuffer is how many events a follower may lag behind: a start of the
@@ -29,8 +30,16 @@ func (h *hub) publish(e app.Event) {
 		default:
 			delete(h.followers, c)
 			close(c)
+			h.slow++
 		}
 	}
+}
+
+// dropped returns how many followers were too slow.
+func (h *hub) dropped() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.slow
 }
 
 // follow returns the events from now on; stop ends that. The channel is closed

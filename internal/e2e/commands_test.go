@@ -53,6 +53,7 @@ func commands() map[string]command {
 		"many":       cmdMany,
 		"memory":     cmdMemory,
 		"slowreader": cmdSlowReader,
+		"promlint":   cmdPromLint,
 	}
 }
 
