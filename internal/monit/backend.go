@@ -85,8 +85,8 @@ func (d *daemon) poll(q query) tea.Cmd {
 			if err == nil {
 				s.history = &h
 			}
+			s.old = isUnsupported(err)
 		}
-		s.version = client.DaemonVersion()
 		return s
 	}
 }

@@ -36,8 +36,8 @@ type snapshot struct {
 	list    []app.Status // by id
 	ports   []api.Port
 	detail  *api.AppInfo // nil: nothing is known
-	history *api.History // nil: there is none
-	version string       // of the daemon
+	history *api.History // nil: it was not asked for, or not given
+	old     bool         // the daemon is too old to have a history
 	err     error        // then nothing else counts
 }
 
@@ -98,7 +98,6 @@ type Model struct {
 	queues    map[int]int    // connections that wait, by instance
 	appQueues map[string]int // and by app
 	detail    *api.AppInfo   // of the selection
-	version   string
 
 	rows     []row
 	at       int // the selected row
@@ -113,13 +112,12 @@ type Model struct {
 	info  int // the first line of the information that is shown
 
 	link      link
-	since     time.Time // of link gone
-	polling   bool      // an answer is awaited
-	again     bool      // something has happened meanwhile
-	due       bool      // a refresh is about to be asked for
-	listening bool      // events come
-	history   bool      // what was before is wanted
-	noHistory bool      // the daemon has none
+	polling   bool // an answer is awaited
+	again     bool // something has happened meanwhile
+	due       bool // a refresh is about to be asked for
+	listening bool // events come
+	history   bool // what was before is wanted
+	noHistory bool // the daemon has none
 
 	prompt  *prompt
 	confirm *action
@@ -220,9 +218,7 @@ func (m *Model) happened(e app.Event) tea.Cmd {
 
 // lost notes that the daemon does not answer.
 func (m *Model) lost() {
-	if m.link != gone {
-		m.link, m.since = gone, m.now
-	}
+	m.link = gone
 }
 
 // answered takes in what the daemon says.
@@ -232,15 +228,15 @@ func (m *Model) answered(s snapshot) tea.Cmd {
 		m.lost()
 		return nil
 	}
-	m.now, m.version = s.at, s.version
+	m.now = s.at
 	var cmds []tea.Cmd
-	if m.link != up || !m.listening {
-		m.link = up
-		m.history = m.history || s.history == nil
-		if !m.listening {
-			m.listening = true
-			cmds = append(cmds, m.do.events())
-		}
+	if m.link == gone { // what was meanwhile is missing in the charts
+		m.history, m.noHistory = true, false
+	}
+	m.link = up
+	if !m.listening {
+		m.listening = true
+		cmds = append(cmds, m.do.events())
 	}
 	m.take(&s)
 	m.arrange()
@@ -271,12 +267,10 @@ func (m *Model) take(s *snapshot) {
 			}
 		}
 	}
-	if s.query.history {
+	m.noHistory = m.noHistory || s.old
+	if s.history != nil {
 		m.history = false
-		m.noHistory = s.history == nil
-		if s.history != nil {
-			m.recall(s.history)
-		}
+		m.recall(s.history)
 	}
 	if s.query.sample {
 		m.sample()

@@ -52,7 +52,9 @@ type figures struct {
 	started          time.Time // the oldest process
 }
 
-func (m *Model) figures(list []*app.Status) figures {
+// figures adds up those of list. The queue that an app's instances share is the
+// app's alone.
+func (m *Model) figures(list []*app.Status, whole bool) figures {
 	var f figures
 	for i, s := range list {
 		if i == 0 || worse(s.State) > worse(f.state) {
@@ -75,8 +77,8 @@ func (m *Model) figures(list []*app.Status) figures {
 			f.started = s.StartedAt
 		}
 	}
-	if len(list) > 0 {
-		if n, ok := m.appQueues[list[0].Name]; ok && (len(list) > 1 || !f.hasQueue) {
+	if whole && len(list) > 0 {
+		if n, ok := m.appQueues[list[0].Name]; ok {
 			f.queue, f.hasQueue = n, true
 		}
 	}
@@ -138,7 +140,7 @@ func (m *Model) arrange() {
 		r.members = append(r.members, s)
 	}
 	for _, r := range tops {
-		r.sum = m.figures(r.members)
+		r.sum = m.figures(r.members, true)
 	}
 	slices.SortFunc(tops, m.order.compare)
 	rows := make([]row, 0, len(m.list)+len(tops))
@@ -157,7 +159,7 @@ func (m *Model) arrange() {
 		for i, s := range top.members {
 			rows = append(rows, row{
 				app: top.app, id: s.ID, child: true, label: "[" + strconv.Itoa(s.Index) + "]",
-				members: top.members[i : i+1], sum: m.figures(top.members[i : i+1]),
+				members: top.members[i : i+1], sum: m.figures(top.members[i:i+1], false),
 			})
 		}
 		children := rows[from:]

@@ -192,7 +192,22 @@ func right(text string, n int) string {
 
 func blanks(n int) string { return strings.Repeat(" ", max(n, 0)) }
 
-// wrapped splits a cleaned text into lines of n columns at most.
+// filled splits a cleaned text into lines of n columns at most, between words where
+// it has some.
+func filled(text string, n int) []string {
+	var out []string
+	for n >= 2 && width(text) > n {
+		head := ansi.TruncateWc(text, n, "")
+		if at := strings.LastIndexAny(head, " /,"); at > len(head)/3 {
+			head = head[:at+1]
+		}
+		out = append(out, strings.TrimRight(head, " "))
+		text = strings.TrimLeft(text[len(head):], " ")
+	}
+	return append(out, text)
+}
+
+// wrapped splits a cleaned text into lines of n columns, as a terminal does.
 func wrapped(text string, n int) []string {
 	if n < 2 || width(text) <= n {
 		return []string{text}

@@ -40,7 +40,7 @@ func (m *Model) screen() []string {
 	case m.help:
 		lines = append(lines, m.helpPane(w, body)...)
 	case w >= besideList:
-		lw := max(56, w*11/20)
+		lw := max(64, w*3/5)
 		rw := w - lw - 1
 		logs, info := body, 0
 		if body >= 14 {
@@ -185,11 +185,15 @@ func (m *Model) rule(w int, focus pane, title, more string) string {
 
 func (m *Model) helpPane(w, h int) []string {
 	lines := []string{m.rule(w, onList, "keys", "any key goes back")}
+	names := min(15, w/3)
 	for _, k := range helpLines() {
-		c := m.canvas(w)
-		c.put(bold, " "+left(k[0], min(15, w/3))+" ")
-		c.put(plain, k[1])
-		lines = append(lines, c.line())
+		keys, text := filled(k[0], names), filled(k[1], w-names-2)
+		for i := range max(len(keys), len(text)) {
+			c := m.canvas(w)
+			c.put(bold, " "+left(nth(keys, i), names)+" ")
+			c.put(plain, strings.TrimLeft(nth(text, i), " "))
+			lines = append(lines, c.line())
+		}
 	}
 	return m.fill(lines, w, h)
 }
@@ -200,4 +204,11 @@ func (m *Model) fill(lines []string, w, h int) []string {
 		lines = append(lines, blanks(w))
 	}
 	return lines[:h]
+}
+
+func nth(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
 }

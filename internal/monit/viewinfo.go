@@ -38,7 +38,7 @@ func (f *facts) styled(s style, name, value string) {
 	if value == "" {
 		return
 	}
-	for i, part := range wrapped(clean(value), max(f.w-f.names-2, 4)) {
+	for i, part := range filled(clean(value), max(f.w-f.names-2, 4)) {
 		c := f.m.canvas(f.w)
 		if i > 0 {
 			name, part = "", strings.TrimLeft(part, " ")
