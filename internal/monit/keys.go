@@ -260,7 +260,7 @@ func (m *Model) offer(name string) {
 	case "S":
 		a.kind, a.targets = starts, nil
 		for _, s := range r.members {
-			if s.State == app.Stopped || s.State == app.Errored {
+			if s.State != app.Online && s.State != app.Launching {
 				a.targets = append(a.targets, strconv.Itoa(s.ID))
 			}
 		}

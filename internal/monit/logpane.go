@@ -2,6 +2,7 @@ package monit
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,7 +112,7 @@ func (p *logPane) sift(text string) {
 // pause stops the view, or has it go on.
 func (p *logPane) pause(on bool) {
 	if p.paused = on; on {
-		p.held = p.shown[:len(p.shown):len(p.shown)]
+		p.held = slices.Clip(p.shown)
 		return
 	}
 	p.held, p.back = nil, 0

@@ -49,14 +49,17 @@ func run(ctx context.Context, o Options, with func(send func(tea.Msg)) backend) 
 	}
 	var p *tea.Program
 	m := newModel(with(func(msg tea.Msg) { p.Send(msg) }), o.Colour)
-	p = tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ),
+	p = tea.NewProgram(m, tea.WithInput(o.In), tea.WithOutput(o.Out), tea.WithEnvironment(o.Environ),
 		tea.WithColorProfile(profile), tea.WithFPS(framesPerSecond), tea.WithoutSignalHandler())
+	// Not tea.WithContext, which closes the input while it is still read.
+	stop := context.AfterFunc(ctx, p.Quit)
+	defer stop()
 	_, err := p.Run()
 	switch {
+	case err == nil && ctx.Err() != nil:
+		return context.Cause(ctx)
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && !errors.Is(err, tea.ErrProgramPanic):
-		return context.Cause(ctx)
 	case errors.Is(err, os.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, syscall.EIO):
 		return nil // the terminal is gone, and with it who looked
 	}

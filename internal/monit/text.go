@@ -111,7 +111,8 @@ func apart(text string) string {
 // joins reports whether a mark is one that only stands on a letter: variation
 // selectors and enclosing keycaps change the width of what they stand on.
 func joins(r rune) bool {
-	return !(r >= 0xFE00 && r <= 0xFE0F || r >= 0xE0100 && r <= 0xE01EF || unicode.Is(unicode.Me, r))
+	selector := r >= 0xFE00 && r <= 0xFE0F || r >= 0xE0100 && r <= 0xE01EF
+	return !selector && !unicode.Is(unicode.Me, r)
 }
 
 // invisible reports whether r shows nothing, but changes what is around it: joiners,

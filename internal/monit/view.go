@@ -89,13 +89,14 @@ func (m *Model) canvas(w int) *canvas { return &canvas{painter: m.painter, room:
 func (m *Model) headLine(w int) string {
 	c := m.canvas(w)
 	c.put(bold, " pace")
-	switch {
-	case m.link == connecting:
+	switch m.link {
+	case connecting:
 		c.put(yellow, "  connecting ...")
 		return c.line()
-	case m.link == gone:
+	case gone:
 		c.put(red, "  daemon gone, reconnecting")
 		return c.line()
+	case up:
 	}
 	states, names := map[app.State]int{}, map[string]bool{}
 	var cpu, memory float64
@@ -151,8 +152,17 @@ func (m *Model) footLine(w int) string {
 		c.put(plain, " "+m.notice)
 	default:
 		for _, k := range [][2]string{
-			{"?", "help"}, {"q", "leave"}, {"r", "restart"}, {"R", "reload"}, {"s", "stop"}, {"+-", "scale"},
-			{"/", "filter"}, {"space", "pause"}, {"o", "sort"}, {"f", "find"}, {"tab", "pane"},
+			{"?", "help"},
+			{"q", "leave"},
+			{"r", "restart"},
+			{"R", "reload"},
+			{"s", "stop"},
+			{"+-", "scale"},
+			{"/", "filter"},
+			{"space", "pause"},
+			{"o", "sort"},
+			{"f", "find"},
+			{"tab", "pane"},
 		} {
 			if c.room < width(k[0])+width(k[1])+2 {
 				break

@@ -16,6 +16,14 @@ type column struct {
 	cell  func(m *Model, r *row, width int) (style, string)
 }
 
+// fit makes a text as wide as the column.
+func (c *column) fit(text string) string {
+	if c.right {
+		return right(text, c.width)
+	}
+	return left(text, c.width)
+}
+
 const (
 	leastName, mostName = 8, 32
 	mostChart           = 24
@@ -124,19 +132,14 @@ func fitting(w int) ([]column, int) {
 func (m *Model) listPane(w, h int) []string {
 	cols, name := fitting(w)
 	c := m.canvas(w)
-	head := "  " + left("app", name)
-	for _, col := range cols {
-		if col.right {
-			head += " " + right(col.head, col.width)
-		} else {
-			head += " " + left(col.head, col.width)
-		}
-	}
 	s := dim
 	if m.focus == onList && !m.help {
 		s = bold
 	}
-	c.put(s, head)
+	c.put(s, "  "+left("app", name))
+	for _, col := range cols {
+		c.put(s, " "+col.fit(col.head))
+	}
 	out := []string{c.line()}
 	seen := h - 1
 	m.top = max(0, min(m.top, m.at, len(m.rows)-seen))
@@ -166,33 +169,25 @@ func (m *Model) rowLine(r *row, cols []column, name, w int, selected bool) strin
 	} else if m.link == gone {
 		c.cover = dim
 	}
-	mark, label, s := "  ", r.label, plain
+	mark, label, s := " ", r.label, plain
 	switch {
 	case r.open:
-		mark = "▾ "
+		mark = "▾"
 	case r.folds:
-		mark = "▸ "
+		mark = "▸"
 	case r.child:
 		label, s = "  "+label, dim
 	}
+	edge := " "
 	if selected { // seen where neither colours nor inverse are
-		mark = "›" + mark[:len(mark)-1]
-		if r.folds {
-			mark = map[bool]string{true: "›▾", false: "›▸"}[r.open]
-		} else {
-			mark = "› "
-		}
+		edge = "›"
 	}
-	c.put(plain, mark)
+	c.put(plain, edge+mark)
 	c.put(s, left(label, name))
 	for _, col := range cols {
 		s, text := col.cell(m, r, col.width)
 		c.put(plain, " ")
-		if col.right {
-			c.put(s, right(text, col.width))
-		} else {
-			c.put(s, left(text, col.width))
-		}
+		c.put(s, col.fit(text))
 	}
 	return c.line()
 }

@@ -2,6 +2,7 @@ package monit
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"paceline/internal/api"
@@ -29,9 +30,9 @@ func (m *Model) logsPane(w, h int) []string {
 	}
 	if p.text != "" {
 		if more != "" {
-			more = ", " + more
+			more += ", "
 		}
-		more = "/" + clean(p.text) + "/" + more
+		more += "/" + clean(p.text) + "/"
 	}
 	room := h - 1
 	ids := 0
@@ -48,8 +49,8 @@ func (m *Model) logsPane(w, h int) []string {
 		}
 	}
 	out := []string{m.rule(w, onLogs, title, more)}
-	for i := len(body) - 1; i >= 0; i-- {
-		out = append(out, body[i])
+	for _, line := range slices.Backward(body) {
+		out = append(out, line)
 	}
 	if len(body) == 0 {
 		text := ""

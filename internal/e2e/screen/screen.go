@@ -72,18 +72,18 @@ func (s *Screen) Text() string {
 func (s *Screen) text() string {
 	var b strings.Builder
 	for y := range s.terminal.Height() {
-		line := ""
+		var line strings.Builder
 		for x := 0; x < s.terminal.Width(); x++ {
 			cell := s.terminal.CellAt(x, y)
 			switch {
 			case cell == nil || cell.Content == "":
-				line += " "
+				line.WriteByte(' ')
 			default:
-				line += cell.Content
+				line.WriteString(cell.Content)
 				x += max(cell.Width, 1) - 1
 			}
 		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
 	return b.String()
 }
