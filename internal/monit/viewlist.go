@@ -24,8 +24,11 @@ func (c *column) fit(text string) string {
 	return left(text, c.width)
 }
 
+// gutter is what stands before a name: the selection's mark and that of folding.
+const gutter = 3
+
 const (
-	leastName, mostName = 8, 32
+	leastName, mostName = 11, 32
 	mostChart           = 24
 )
 
@@ -112,8 +115,8 @@ func fitting(w int) ([]column, int) {
 				worst = i
 			}
 		}
-		room := w - 2 - sum
-		if room >= leastName+4 || worst < 0 {
+		room := w - gutter - sum
+		if room >= leastName || worst < 0 {
 			name := max(1, min(room, mostName))
 			for i := range list { // what is left makes the first chart longer
 				if list[i].head == "" {
@@ -122,7 +125,7 @@ func fitting(w int) ([]column, int) {
 					room -= max(more, 0)
 				}
 			}
-			return list, max(name, min(room, w-2-sum))
+			return list, name
 		}
 		list = append(list[:worst], list[worst+1:]...)
 	}
@@ -136,7 +139,7 @@ func (m *Model) listPane(w, h int) []string {
 	if m.focus == onList && !m.help {
 		s = bold
 	}
-	c.put(s, "  "+left("app", name))
+	c.put(s, blanks(gutter)+left("app", name))
 	for _, col := range cols {
 		c.put(s, " "+col.fit(col.head))
 	}
@@ -182,7 +185,7 @@ func (m *Model) rowLine(r *row, cols []column, name, w int, selected bool) strin
 	if selected { // seen where neither colours nor inverse are
 		edge = "›"
 	}
-	c.put(plain, edge+mark)
+	c.put(plain, edge+mark+" ")
 	c.put(s, left(label, name))
 	for _, col := range cols {
 		s, text := col.cell(m, r, col.width)
