@@ -31,6 +31,7 @@ import (
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
 	"paceline/internal/serve"
+	"paceline/internal/web"
 )
 
 // version is set by the linker at a release.
@@ -67,6 +68,8 @@ func run(argv []string) int {
 			return report(daemon.ListenPID(argv[2:]))
 		case serve.Role:
 			return report(runServe(argv[2:]))
+		case web.Role:
+			return report(runWeb(argv[2:]))
 		}
 	}
 	name := filepath.Base(argv[0])
@@ -136,6 +139,13 @@ func runServe(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
+}
+
+// runWeb is the dashboard, an app of pace's own.
+func runWeb(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return web.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
 }
 
 // runCLI is what a user calls. In front of a keeper in the foreground it is told of

@@ -183,9 +183,19 @@ func (c *Client) Logs(ctx context.Context, q LogsQuery, h Handler[LogLine]) erro
 	return stream(ctx, c, "/v1/logs", v, h)
 }
 
-// Events hands over each event from now on, as Logs does with lines.
-func (c *Client) Events(ctx context.Context, h Handler[app.Event]) error {
-	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, h)
+// Events hands over the events that q selects, as Logs does with lines. To go on after
+// ErrLost, ask for those After the last one's number.
+func (c *Client) Events(ctx context.Context, q EventsQuery, h Handler[app.Event]) error {
+	return stream(ctx, c, "/v1/events", q.values(), h)
+}
+
+// Why explains the instances that q selects, by id.
+func (c *Client) Why(ctx context.Context, q WhyQuery) (list []Why, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	return list, c.get(ctx, "/v1/why", v, &list)
 }
 
 // History returns what instances have used.
@@ -419,8 +429,9 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 	return nil
 }
 
-// body reads a whole answer.
+// body reads and closes a whole answer.
 func (c *Client) body(ctx context.Context, response *http.Response) (body []byte, err error) {
+	defer response.Body.Close() //nolint:errcheck // nothing was written
 	if n := response.ContentLength; n >= 0 {
 		body = make([]byte, n)
 		_, err = io.ReadFull(response.Body, body)

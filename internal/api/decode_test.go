@@ -327,3 +327,25 @@ func TestDecodeStartNormalisesSockets(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestDecodeEvents(t *testing.T) {
+	q, err := DecodeEvents(url.Values{
+		"target": {"api"}, "type": {"exit"}, "since": {"10m"}, "until": {"2026-01-31T12:00:00Z"}, "after": {"18446744073709551615"}, "lines": {"5"}, "follow": {"1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ago := time.Since(q.Since); ago < 10*time.Minute || ago > time.Hour || q.Lines != 5 || q.After != 1<<64-1 || !q.Follow || !q.Old() {
+		t.Errorf("got %+v", q)
+	}
+	if q, err := DecodeEvents(url.Values{"follow": {"1"}}); err != nil || q.Old() {
+		t.Errorf("following alone: %+v, %v", q, err)
+	}
+	for _, v := range []url.Values{
+		{"since": {"yesterday"}}, {"until": {"-5m"}}, {"after": {"-1"}}, {"lines": {"1000000"}}, {"target": {""}}, {"since": {"NaN"}},
+	} {
+		if q, err := DecodeEvents(v); err == nil {
+			t.Errorf("%v: no error, but %+v", v, q)
+		}
+	}
+}

@@ -90,7 +90,8 @@ func exchanges() map[string]exchange {
 		OpTrigger:   {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
 		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
 		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
-		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
+		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"target", "type", "since", "until", "after", "lines", "follow"}},
+		OpWhy:       {response: reflect.TypeFor[[]Why](), query: []string{"target"}},
 		OpHistory:   {response: reflect.TypeFor[History](), query: []string{"target", "series", "since", "until", "step"}},
 		OpPorts:     {response: reflect.TypeFor[[]Port](), query: []string{"target"}},
 		OpMetrics:   {response: reflect.TypeFor[string](), query: []string{"pss"}},
@@ -259,6 +260,7 @@ func TestOpenAPIEnums(t *testing.T) {
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
 		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
+		"EventType": texts(app.EventTypes()), "HookWord": texts(app.HookWords()),
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -44,6 +44,7 @@ const (
 	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
+	OpWhy       = "why"
 	OpHistory   = "history"
 	OpPorts     = "ports"
 	OpMetrics   = "metrics"
@@ -75,6 +76,7 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
+		{Method: "GET", Path: "/v1/why", Name: OpWhy},
 		{Method: "GET", Path: "/v1/history", Name: OpHistory},
 		{Method: "GET", Path: "/v1/ports", Name: OpPorts},
 		{Method: "GET", Path: "/v1/metrics", Name: OpMetrics, Text: true},

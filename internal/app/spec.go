@@ -42,6 +42,10 @@ const RemapLoopback = "127.0.0.1:0"
 // and the cluster protocol of Node reach the app's own code.
 const RuntimeNode = "node"
 
+// RuntimeSDK marks an app whose program is linked with Paceline's package cluster, which
+// speaks on that channel.
+const RuntimeSDK = "paceline"
+
 // Spec is what the user wants: one app. It is a plain value, complete once
 // validated: nothing in it is looked up again when a process starts.
 type Spec struct {
@@ -54,7 +58,7 @@ type Spec struct {
 	Args            []string `json:"args,omitempty"`
 	Interpreter     string   `json:"interpreter,omitempty"`      // absolute path; "" runs Exec itself
 	InterpreterArgs []string `json:"interpreter_args,omitempty"` // stand before the script (PM2's node_args)
-	Runtime         string   `json:"runtime,omitempty"`          // RuntimeNode or ""
+	Runtime         string   `json:"runtime,omitempty"`          // RuntimeNode, RuntimeSDK or ""
 	// Wrapper names the tool (npm, npx, tsx, node --watch) that starts the real
 	// program and swallows the Node channel; "" if there is none.
 	Wrapper string `json:"wrapper,omitempty"`
@@ -108,6 +112,7 @@ type Spec struct {
 	DependsOn []Dependency `json:"depends_on,omitempty"`
 	Health    *Health      `json:"health,omitempty"`
 	Limits    *Limits      `json:"limits,omitempty"`
+	Hooks     []Hook       `json:"hooks,omitempty"` // what is done when something happens; at most MaxHooks
 
 	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
 	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
@@ -169,6 +174,13 @@ func (s *Spec) NodeWorkers() bool {
 	return s.Mode == Cluster && s.Runtime == RuntimeNode && s.Wrapper == "" && len(s.Sockets) == 0
 }
 
+// SDKWorkers reports whether the app's processes are workers of Paceline by package
+// cluster: they have a channel, on which they ask for sockets that cannot be adopted. What
+// else they listen on is shared like that of any other program.
+func (s *Spec) SDKWorkers() bool {
+	return s.Mode == Cluster && s.Runtime == RuntimeSDK && len(s.Sockets) == 0
+}
+
 // Defaults returns a Spec with every default that is not its zero value:
 // PM2 7's, where it has one.
 func Defaults() Spec {
@@ -228,7 +240,7 @@ func (s *Spec) Validate() error {
 	if err := s.validateSharing(); err != nil {
 		return bad("%v", err)
 	}
-	if s.Runtime != "" && s.Runtime != RuntimeNode {
+	if s.Runtime != "" && s.Runtime != RuntimeNode && s.Runtime != RuntimeSDK {
 		return bad("runtime %q is not known", s.Runtime)
 	}
 	if s.Print != "" && !slices.Contains(Prints(), s.Print) {
@@ -290,7 +302,7 @@ func (s *Spec) validateParts() error {
 	case s.Job != "" && s.Instances > 1:
 		return fmt.Errorf("job: it runs once each time, so it cannot have %d instances", s.Instances)
 	}
-	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn))
+	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn), validateHooks(s.Hooks))
 }
 
 // validateSharing checks what says which addresses the instances have, and how

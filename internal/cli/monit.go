@@ -13,7 +13,7 @@ import (
 func (c *cli) monitCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "monit",
-		Aliases: []string{"dash", "dashboard", "imonit"},
+		Aliases: []string{"dash", "imonit"},
 		Short:   "Watch apps, figures and logs on the whole terminal",
 		Long: `monit shows apps and instances with their state, cpu and memory now and in the last
 minutes, restarts and waiting connections, the logs of the one that is selected and

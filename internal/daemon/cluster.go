@@ -99,7 +99,7 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
 	}
 	c.set = set
-	if isClusterNode(s) {
+	if asksPrimary(s) {
 		c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
 			Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
 		})
@@ -306,7 +306,9 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	if handOff {
 		mechanism = mechanismHandOff
 	}
-	c.opened(mechanism, l.Group.Reason())
+	if l.Group.Addr().Network() == "tcp" || c.mechanism() == "" {
+		c.opened(mechanism, l.Group.Reason()) // others are always shared, and do not speak for TCP
+	}
 	return &nodeipc.Socket{
 		File: l.File, Addr: l.Group.Addr(), HandOff: handOff, ByClient: c.policy == app.IPHash,
 		Close: func() { c.leave(l.Group, r.Slot) },

@@ -51,10 +51,8 @@ func (c *counts) happened(e app.Event) {
 		delete(c.byID, e.ID)
 	case app.EventExit:
 		c.of(e.ID).exit = e.Exit
-	case app.EventWarning:
-		if supervisor.ExceedsMemory(e) {
-			c.of(e.ID).memory = true
-		}
+	case app.EventMemory:
+		c.of(e.ID).memory = true
 	case app.EventRestart, app.EventReload:
 		in := c.of(e.ID)
 		in.restarts[supervisor.ReasonOf(e, in.exit, in.memory)]++

@@ -21,7 +21,7 @@ func TestRestartsAreCountedByReason(t *testing.T) {
 		{Type: app.EventExit, ID: 1, Exit: killed},
 		{Type: app.EventRestart, ID: 1, Detail: killed.String() + " after 0s"},
 		{Type: app.EventRestart, ID: 1, Detail: "by command"},
-		{Type: app.EventWarning, ID: 1, Detail: "uses 90 MB of memory, above its max_memory_restart: it is replaced"},
+		{Type: app.EventMemory, ID: 1, Detail: "uses 90 MB of memory, above its max_memory_restart: it is replaced"},
 		{Type: app.EventReload, ID: 1},
 		{Type: app.EventReload, ID: 1},
 		{Type: app.EventRestart, ID: 2, Detail: "by command"},
@@ -88,7 +88,7 @@ func TestClockSetIsToldOnce(t *testing.T) {
 }
 
 func TestSlowFollowersAreCounted(t *testing.T) {
-	h := newHub()
+	h := newHub(func(e app.Event) app.Event { return e })
 	_, stop := h.follow()
 	defer stop()
 	for range followerBuffer + 2 {

@@ -19,6 +19,7 @@ import (
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/events"
 	"paceline/internal/history"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
@@ -49,6 +50,7 @@ type daemon struct {
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
+	past       *events.Log // what has happened
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
@@ -70,12 +72,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{
-		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
+		Options: o, log: o.Log, started: time.Now(),
 		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
 	}
+	d.openEvents()
+	defer func() { err = errors.Join(err, d.past.Close()) }()
 	client, inventory, err := keeper.Dial(ctx, o.Keeper)
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
@@ -122,6 +126,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.triggers.run)
+	parts.Go(d.actHooks)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err
@@ -222,6 +227,12 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
+	switch {
+	case e.Type == app.EventStart:
+		e.Version = d.host.versionOf(e.ID, e.Gen)
+	case e.Exit != nil:
+		e.Exit = d.host.withoutSecrets(e.ID, e.Gen, e.Exit)
+	}
 	d.counts.happened(e)
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {
@@ -236,6 +247,9 @@ func (d *daemon) happened(e app.Event) {
 	}
 	if e.Detail != "" {
 		attrs = append(attrs, "detail", e.Detail)
+	}
+	if e.By != "" {
+		attrs = append(attrs, "by", e.By)
 	}
 	d.log.Info(string(e.Type), attrs...)
 }

@@ -17,6 +17,7 @@ import (
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/port"
+	"paceline/internal/revision"
 	"paceline/internal/stats"
 	"paceline/internal/supervisor"
 )
@@ -69,7 +70,8 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		}
 	}()
 
-	p.stderrFrom = fileSize(p.files.err)
+	p.clean = secretsOf(l.Spec)
+	p.stderrFrom, p.revision = fileSize(p.files.err), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{
 		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),
@@ -109,7 +111,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		ours = append(ours, spawn.CgroupFD)
 	}
 	given := given{pm2: h.pm2Vars(l)}
-	if isClusterNode(l.Spec) {
+	if asksPrimary(l.Spec) {
 		given.worker = p.cluster.nextWorker()
 	}
 	var listens []net.Addr
@@ -180,6 +182,7 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err := h.add(p); err != nil {
 		return 0, time.Time{}, err
 	}
+	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	h.resumeCgroup(p)
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)
@@ -235,7 +238,9 @@ func (h *host) Drain(r supervisor.Ref) bool {
 		return false
 	}
 	if !isClusterNode(p.Spec) {
-		return h.drainAdopted(p)
+		if drained := h.drainAdopted(p); drained || !p.Spec.SDKWorkers() {
+			return drained
+		}
 	}
 	if p.worker == nil || p.cluster == nil {
 		return false

@@ -206,7 +206,7 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 		Save:  func(note []byte) { h.note(channelName(p.key), note) },
 		Event: func(e nodeipc.Event) { h.heard(p, e) },
 	}
-	if isClusterNode(p.Spec) {
+	if asksPrimary(p.Spec) {
 		o.Primary = p.cluster.primary
 	}
 	worker, err := nodeipc.Attach(o)
@@ -221,12 +221,16 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 func (h *host) heard(p *process, e nodeipc.Event) {
 	switch e.Kind {
 	case nodeipc.Online:
-		p.sink(supervisor.Online{})
+		if isClusterNode(p.Spec) { // others are online when they run
+			p.sink(supervisor.Online{})
+		}
 	case nodeipc.Ready:
 		p.sink(supervisor.Ready{})
 	case nodeipc.Listening:
-		p.cluster.serve(p.Index, p.key, true)
-		p.sink(supervisor.Listening{Addr: addrText(e.Addr)})
+		if isClusterNode(p.Spec) {
+			p.cluster.serve(p.Index, p.key, true)
+		}
+		p.sink(supervisor.Listening{Addr: addrText(e.Addr), Shared: !isClusterNode(p.Spec)})
 	case nodeipc.Closed:
 		p.sink(supervisor.Unlistening{Addr: addrText(e.Addr)})
 	case nodeipc.Message:

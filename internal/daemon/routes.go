@@ -30,6 +30,7 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpSend:      d.sendInput,
 		api.OpTrigger:   d.trigger,
 		api.OpReopen:    d.reopen,
+		api.OpWhy:       d.why,
 		api.OpSave:      d.saveApps,
 		api.OpResurrect: d.resurrect,
 		api.OpKill:      d.kill,

@@ -31,34 +31,6 @@ func (d *daemon) stream(handle func(http.ResponseWriter, *http.Request) error) h
 	})
 }
 
-// followEvents sends what happens from now on.
-func (d *daemon) followEvents(w http.ResponseWriter, r *http.Request) error {
-	events, stop := d.hub.follow()
-	defer stop()
-	out, err := api.NewEventWriter(w)
-	if err != nil {
-		return err
-	}
-	for {
-		select {
-		case <-r.Context().Done():
-			return nil
-		case e, ok := <-events:
-			if !ok {
-				return nil // too slow: the client sees the stream end, and may come again
-			}
-			if err := out.Send(e); err != nil {
-				return err
-			}
-			if len(events) == 0 {
-				if err := out.Flush(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-}
-
 // logBuffer is how many lines wait for a client; more wait in the files.
 const logBuffer = 256
 

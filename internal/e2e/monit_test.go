@@ -17,8 +17,8 @@ import (
 	"paceline/internal/e2e/screen"
 )
 
-// talker writes what a careless program may, then a line whenever it is told to.
-const talker = `#!/bin/sh
+// monitTalker writes what a careless program may, then a line whenever it is told to.
+const monitTalker = `#!/bin/sh
 echo "begin of talker"
 printf 'wide: 日本語 👍🏽 ❤️ 👨‍👩‍👧 end\n'
 printf '\033[2J\033[H\033[31mred\033[0m \033]0;title\007 bell \007 tab\tend \377\n'
@@ -43,7 +43,7 @@ func startApps(t *testing.T) *sandbox.Sandbox {
 	t.Helper()
 	box := newSandbox(t, "TERM=xterm-256color", "LC_ALL=C.UTF-8", "TERM_PROGRAM=", "NO_COLOR=")
 	script := filepath.Join(box.Dir, "talker")
-	if err := os.WriteFile(script, []byte(talker), 0o755); err != nil {
+	if err := os.WriteFile(script, []byte(monitTalker), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{

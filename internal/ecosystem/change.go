@@ -205,8 +205,11 @@ func reinterpret(to *app.Spec, o *StartOptions, p places, given []string) error 
 		return err
 	}
 	r.apply(to, to.Exec)
-	if to.Runtime = ""; r.interpreter != "" && isNode(r.interpreter) && to.Wrapper == "" {
+	switch to.Runtime = ""; {
+	case r.interpreter != "" && isNode(r.interpreter) && to.Wrapper == "":
 		to.Runtime = app.RuntimeNode
+	case r.interpreter == "" && usesSDK(to.Exec):
+		to.Runtime = app.RuntimeSDK
 	}
 	return nil
 }

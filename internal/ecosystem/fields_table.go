@@ -252,6 +252,7 @@ func relationFields() []field {
 
 func otherFields() []field {
 	return []field{
+		{name: "hooks", group: "Hooks", shape: shapeHooks, def: "none", doc: "What is done when something happens: objects of `on` (crash, errored, reload_failed, memory, hang, ...), `exec` or `webhook`, `timeout` and `retries`. See events.md.", set: hooks},
 		{name: "post_update", group: "Deployment", shape: shapeWords, def: "none", doc: "Commands for after an update of the code.", set: postUpdate},
 	}
 }

@@ -108,7 +108,7 @@ func relations(o *StartOptions, spec *app.Spec) error {
 	}
 	spec.IncrementVar, spec.EnvName, spec.Source = o.IncrementVar, o.EnvName, o.Source
 	spec.FilterEnv = slices.Clone(o.FilterEnv)
-	spec.Health = o.Health
+	spec.Health, spec.Hooks = o.Health, o.Hooks
 	spec.PostUpdate = o.PostUpdate
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // entry is one key of an app that is written.
 type entry struct {
 	key   string
-	value any // string, bool, int64, float64, []string, []int, []entry
+	value any // string, bool, int64, float64, []string, []int, []entry, [][]entry
 }
 
 // entries are what an app file says of a spec: what differs from the defaults. Of the
@@ -134,6 +134,7 @@ func entries(s *app.Spec) []entry {
 		}
 		add(true, "limits", limits)
 	}
+	add(len(s.Hooks) > 0, "hooks", hookEntries(s.Hooks))
 	add(len(s.PostUpdate) > 0, "post_update", s.PostUpdate)
 	return out
 }
@@ -208,6 +209,14 @@ func jsonEntries(list []entry) json.RawMessage {
 			out = append(out, jsonEntries(nested)...)
 			continue
 		}
+		if several, ok := e.value.([][]entry); ok {
+			var items []json.RawMessage
+			for _, one := range several {
+				items = append(items, jsonEntries(one))
+			}
+			out = append(out, bytes.TrimSpace(indented(items))...)
+			continue
+		}
 		out = append(out, bytes.TrimSpace(indented(e.value))...)
 	}
 	return append(out, '}')
@@ -251,6 +260,12 @@ func yamlValue(v any) *yaml.Node {
 	switch v := v.(type) {
 	case []entry:
 		return yamlEntries(v)
+	case [][]entry:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, one := range v {
+			n.Content = append(n.Content, yamlEntries(one))
+		}
+		return n
 	case bool:
 		return scalar("!!bool", strconv.FormatBool(v))
 	case int64:

@@ -48,6 +48,7 @@ type StartOptions struct {
 
 	DependsOn []string // --depends-on: "db", "db:started", "db:completed"; see ParseDependency
 	Health    *app.Health
+	Hooks     []app.Hook
 	Limits    LimitFlags
 	Watch     WatchFlags
 

@@ -107,7 +107,7 @@ func isUnsupported(err error) bool {
 
 func (d *daemon) events() tea.Cmd {
 	return func() tea.Msg {
-		err := d.later.Events(d.ctx, api.Handler[app.Event]{
+		err := d.later.Events(d.ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{
 			Begun: func() { d.send(eventsBegin{}) },
 			Value: func(e app.Event) error {
 				if e.Type != app.EventMessage { // there may be thousands, and they change nothing

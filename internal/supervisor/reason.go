@@ -34,14 +34,8 @@ func Reasons() []Reason {
 	}
 }
 
-// ExceedsMemory reports whether a warning says that an instance uses too much memory:
-// the reload that follows is for that.
-func ExceedsMemory(e app.Event) bool {
-	return e.Type == app.EventWarning && strings.Contains(e.Detail, aboveMemory)
-}
-
 // ReasonOf says why there was a restart or a reload; exit is how the instance's last
-// process ended, nil if that is not known, and memory whether ExceedsMemory of a warning
+// process ended, nil if that is not known, and memory whether an EventMemory came
 // since the last. It returns "" for other events.
 func ReasonOf(e app.Event, exit *app.Exit, memory bool) Reason {
 	switch {

@@ -212,6 +212,16 @@ func (s *Supervisor) Apps() []app.Spec {
 	return specs
 }
 
+// Spec returns the wanted spec of one app; ok is false where there is none.
+func (s *Supervisor) Spec(name string) (spec app.Spec, ok bool) {
+	for _, g := range s.reg.list.Load().apps {
+		if g.name() == name {
+			return *g.spec.Load(), true
+		}
+	}
+	return app.Spec{}, false
+}
+
 // Reloading returns the name of an app that is being reloaded, "" if there is none.
 func (s *Supervisor) Reloading() string {
 	for _, g := range s.reg.list.Load().apps {

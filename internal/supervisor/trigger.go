@@ -58,7 +58,7 @@ func (s *Supervisor) OverMemory(ctx context.Context, id int, gen uint64, bytes i
 		return nil
 	}
 	s.event(app.Event{
-		At: time.Now(), Type: app.EventWarning, ID: id, Name: st.Name, Gen: gen, PID: st.PID,
+		At: time.Now(), Type: app.EventMemory, ID: id, Name: st.Name, Gen: gen, PID: st.PID,
 		Detail: fmt.Sprintf("uses %d MB of memory, %s: it is replaced", bytes>>20, aboveMemory),
 	})
 	_, err := s.Reload(ctx, []int{id}, ReloadOptions{})
