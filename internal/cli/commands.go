@@ -51,6 +51,7 @@ func commandGroups() []commandGroup {
 			{"show describe desc info", (*cli).showCommand},
 			{"why", (*cli).whyCommand},
 			{"check", (*cli).checkCommand},
+			{"monit dash imonit", (*cli).monitCommand},
 			{"logs log", (*cli).logsCommand},
 			{"flush", (*cli).flushCommand},
 			{"reloadLogs", (*cli).reloadLogsCommand},
@@ -117,11 +118,6 @@ func only(groups []commandGroup, word string) []commandGroup {
 	return groups
 }
 
-// laterCommands are PM2's commands that this version does not have yet.
-func laterCommands() []string {
-	return strings.Fields(`dash imonit monit`)
-}
-
 // laterFlags are PM2's options that this version does not have.
 func laterFlags() []string {
 	return strings.Fields(`attach container daemon dockerdaemon dist image-name mini-list node-version sort`)
@@ -129,9 +125,6 @@ func laterFlags() []string {
 
 // unknownCommand says what is wrong with a first word that is no command.
 func unknownCommand(root *cobra.Command, word string) error {
-	if slices.Contains(laterCommands(), word) {
-		return fmt.Errorf("%s is a command of PM2's that is not there yet; `pace help` lists those that are", word)
-	}
 	if instead := insteadOf(word); instead != "" {
 		return fmt.Errorf("%s is a command of PM2's that there is not here: %s", word, instead)
 	}
