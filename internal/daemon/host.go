@@ -59,6 +59,7 @@ const spawnTimeout = 30 * time.Second
 // Start runs a process for one generation of an instance.
 func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
 	p := h.newProcess(l, sink)
+	p.aside = beginsAside(l.Spec)
 	var ours []*os.File // needed until the process has them
 	defer func() {
 		for _, f := range ours {
@@ -240,6 +241,8 @@ func (h *host) Drain(r supervisor.Ref) bool {
 	if p.worker == nil || p.cluster == nil {
 		return false
 	}
+	p.cluster.setLeaving(p.key)
+	h.place(p.cluster) // another one that was kept out may be needed now
 	err := p.worker.Rotate(false)
 	if err == nil {
 		err = p.worker.Drain(drainOptions(p.Spec))

@@ -29,6 +29,7 @@ type process struct {
 	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
 
+	aside   bool     // its checks say that it is not ready, and it shares nothing yet; guarded by host.mu
 	remarks []string // what is special about it, for people; guarded by host.mu
 }
 
@@ -74,6 +75,9 @@ func (h *host) add(p *process) (err error) {
 		}
 	}
 	h.processes[p.key] = p
+	if p.aside && p.cluster != nil {
+		p.cluster.setAside(p.key, true)
+	}
 	return nil
 }
 
@@ -87,7 +91,9 @@ func (h *host) share(p *process) (_ *cluster, err error) {
 		return nil, supervisor.ErrNoProcess
 	}
 	if p.cluster == nil {
-		p.cluster, err = h.clusterOf(p.Spec)
+		if p.cluster, err = h.clusterOf(p.Spec); err == nil && p.aside {
+			p.cluster.setAside(p.key, true)
+		}
 	}
 	return p.cluster, err
 }
@@ -106,8 +112,14 @@ func (h *host) remove(p *process) {
 	if h.leaders[p.pid] == p {
 		delete(h.leaders, p.pid)
 	}
+	c := p.cluster
 	h.mu.Unlock()
 	h.hangUp(p)
+	if c != nil {
+		c.mu.Lock()
+		c.forget(p.key)
+		c.mu.Unlock()
+	}
 }
 
 func (h *host) find(key string) *process {

@@ -32,6 +32,12 @@ type Host interface {
 	// Promote tells that a process launched on trial is the instance's now: new
 	// connections may come to it.
 	Promote(r Ref)
+	// Rotate says whether the process is to get its share of the connections that come
+	// to the app's ports, or none as long as another process may have them: its checks
+	// say that it is not ready. One whose app has a startup or a readiness check begins
+	// without. It has no effect before Promote on a process launched on trial, nor
+	// after Drain.
+	Rotate(r Ref, on bool)
 	// Together reports whether the processes of an app take connections from one
 	// queue, so that none of them can be kept from taking more while others do:
 	// a reload then starts all successors before any old process leaves.

@@ -303,6 +303,8 @@ func (in *instance) perform(a action) {
 		if !in.s.host.Drain(in.ref()) {
 			in.handle(Drained{})
 		}
+	case rotate:
+		in.s.host.Rotate(in.ref(), !a.aside)
 	case serve:
 		in.s.host.Promote(in.ref())
 	case emit:

@@ -91,6 +91,7 @@ const (
 	arm                // set the timer to wait
 	keep               // leave the timer as it is over a change of phase
 	serve              // it is no longer on trial: connections may come
+	rotate             // it gets its share of the connections, or none while others may have them
 	emit               // tell the world
 )
 
@@ -99,5 +100,6 @@ type action struct {
 	verb   verb
 	wait   time.Duration // arm
 	event  app.EventType // emit
+	aside  bool          // rotate: none
 	detail string        // emit
 }

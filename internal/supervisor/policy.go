@@ -44,6 +44,7 @@ type policy struct {
 	await         awaited
 	startup       bool // a check has to pass before it is ready
 	readiness     bool // and so long as it is ready
+	checked       bool // it has checks
 	reports       bool // the process says itself when it is online
 	depends       bool // it is started after other apps
 	retries       bool // once errored, it is tried again after app.SlowRetry
@@ -66,6 +67,7 @@ func policyOf(s *app.Spec) policy {
 		job:           s.Job != "",
 	}
 	if s.Health != nil {
+		p.checked = true
 		p.startup, p.readiness = s.Health.Startup != nil, s.Health.Readiness != nil
 		if c := s.Health.Startup; c != nil {
 			p.listenTimeout = max(p.listenTimeout, c.Patience())

@@ -10,6 +10,7 @@ func (t *transition) comeUp() {
 	if t.startup || t.readiness {
 		t.judge("") // the checks may have passed before
 	}
+	t.place(false)
 	if !t.shows() && t.late {
 		t.late, t.reason = false, ""
 	}
@@ -42,6 +43,18 @@ func (t *transition) judge(why string) {
 	t.ready = ready
 }
 
+// place puts the instance into the rotation or out of it, as its checks have it. A
+// process on trial is out until it is promoted, whatever they say. again: tell the
+// host though nothing has changed.
+func (t *transition) place(again bool) {
+	aside := t.startup && !t.passed || t.readiness && !t.fit || t.unfit != ""
+	if aside == t.aside && !again {
+		return
+	}
+	t.aside = aside
+	t.actions = append(t.actions, action{verb: rotate, aside: aside})
+}
+
 // onChecked takes in the result of a health check.
 func (t *transition) onChecked(msg Checked) {
 	if t.phase != launching && t.phase != online {
@@ -51,12 +64,15 @@ func (t *transition) onChecked(msg Checked) {
 	switch {
 	case msg.Check == "readiness":
 		t.fit = msg.OK
+		t.place(false)
 		t.judge(why)
 	case msg.Check == "startup" && msg.OK:
 		t.passed = true
+		t.place(false)
 		t.judge("")
 	case !msg.OK: // it is replaced by the restart rules
 		t.unfit = why
+		t.place(false)
 		t.emit(app.EventWarning, why)
 		if t.trial && t.phase == online { // it may have begun to serve beside the old process
 			t.drain()

@@ -79,6 +79,7 @@ type machine struct {
 	passed   bool   // its startup check has passed
 	fit      bool   // its readiness check passes
 	unfit    string // the check that has failed it; it is being ended for that
+	aside    bool   // it is to get no connections while others may
 	late     bool   // it was not ready within listen_timeout
 	asked    bool   // the start under way is a command's, not a restart rule's
 	blocked  bool   // held, and what it waits for will not come by itself
@@ -177,6 +178,7 @@ func (t *transition) spawn(asked bool) {
 	t.phase, t.then, t.asked = spawning, byRules, asked
 	t.ready, t.late, t.reason, t.cause = false, false, "", ""
 	t.sign, t.passed, t.fit, t.unfit = false, false, false, ""
+	t.aside = t.startup || t.readiness // as the host begins
 	t.blocked, t.retry = false, false
 	t.act(spawn)
 }
@@ -349,6 +351,7 @@ func (t *transition) onStarted(msg started) {
 		if t.shows() && !t.ready {
 			t.arm(t.listenTimeout)
 		}
+		t.place(msg.adopted && t.checked) // what an earlier daemon has told the host may be old
 	}
 }
 

@@ -92,8 +92,8 @@ func situations(ph phase) []situation {
 			one("cluster, ready", machine{ready: true}, node()),
 			one("wait_ready, not ready", machine{}, with(plain(), func(p *policy) { p.await = aMessage })),
 			one("on trial", machine{trial: true}, node()),
-			one("startup check", machine{}, with(plain(), func(p *policy) { p.startup = true })),
-			one("readiness check", machine{}, with(plain(), func(p *policy) { p.readiness = true })),
+			one("startup check", machine{aside: true}, with(plain(), func(p *policy) { p.startup = true })),
+			one("readiness check", machine{aside: true}, with(plain(), func(p *policy) { p.readiness = true })),
 			one("readiness check, ready", machine{ready: true, fit: true}, with(plain(), func(p *policy) { p.readiness = true })),
 		}
 	case draining:
@@ -199,6 +199,11 @@ func (a action) String() string {
 		return "keep the timer"
 	case serve:
 		return "promote"
+	case rotate:
+		if a.aside {
+			return "out of rotation"
+		}
+		return "into rotation"
 	}
 	return "event " + string(a.event)
 }
