@@ -53,7 +53,7 @@ var imports = map[string][]string{
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
 		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/schedule", "internal/state",
+		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/reportdir", "internal/schedule", "internal/stacks", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch",
 	},
 	"internal/supervisor": {"internal/app"},
@@ -63,6 +63,8 @@ var imports = map[string][]string{
 	"internal/state":      {"internal/app"},
 	"internal/watch":      nil,
 	"internal/schedule":   nil,
+	"internal/reportdir":  nil,
+	"internal/stacks":     nil,
 	"internal/dotenv":     nil,
 
 	"internal/adopt":         {"internal/kernel"},

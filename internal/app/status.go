@@ -144,6 +144,7 @@ const (
 	EventOverlimit EventType = "restart overlimit" // given up after too many fast failures
 	EventReload    EventType = "reload"            // replaced by a successor
 	EventMessage   EventType = "message"           // the app sent a message on its channel
+	EventHang      EventType = "hang"              // it does nothing any more; Detail says what is known, and names the report
 	EventWarning   EventType = "warning"           // something the user should know; Detail says what
 )
 

@@ -92,6 +92,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		stats: stats.New(stats.Options{}), log: o.Log, ending: ending,
 		kept: inherit(inventory), processes: map[string]*process{}, leaders: map[int]*process{},
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
+		hanged: map[int]string{},
 	}
 	d.host.adoption = &adoption{h: d.host}
 	if o.Foreground {
@@ -115,6 +116,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(d.tidy)
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
+	parts.Go(d.watchHangs)
 	parts.Go(d.triggers.run)
 	server, served, err := d.serve(&parts)
 	if err != nil {

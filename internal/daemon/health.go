@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"time"
 
@@ -24,8 +25,12 @@ func (h *host) checkHealth(p *process) {
 		defer cancel()
 		health.Run(ctx, p.Spec.Health, health.Process{
 			Dir: p.Spec.Cwd, Env: env, Grace: time.Duration(p.Spec.ListenTimeout), Prepare: func(cmd *exec.Cmd) { runAs(cmd, p.Spec.User) },
-		}, func(name string, ok bool, why string) {
-			p.sink(supervisor.Checked{Check: name, OK: ok, Why: why})
+		}, func(name string, failure error) {
+			is := supervisor.Checked{Check: name, OK: failure == nil}
+			if failure != nil {
+				is.Why, is.Silent = failure.Error(), errors.Is(failure, health.ErrSilent)
+			}
+			p.sink(is)
 		})
 	})
 	h.checks.Go(func() {

@@ -43,11 +43,14 @@ type host struct {
 	cgroups  *cgroup.Parent  // nil if none can be made
 	ending   context.Context // ends when the daemon does
 
+	reporting sync.Mutex // held while a report is saved
+
 	mu        sync.Mutex // guards what follows
 	processes map[string]*process
 	leaders   map[int]*process // by pid
 	clusters  map[string]*cluster
 	resting   map[string]chan struct{} // closed when the app's ports are let go
+	hanged    map[int]string           // by instance: its last process that hung, for people
 	starting  int                      // how many processes the keeper is asked for
 	answered  chan struct{}            // closed when it has answered for the next of them
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"paceline/internal/cgroup"
 	"paceline/internal/keeper"
@@ -29,7 +30,9 @@ type process struct {
 	ended      chan struct{} // closed when it has ended
 	exitTold   chan struct{} // closed when the supervisor knows of its exit
 
-	aside   bool     // its checks say that it is not ready, and it shares nothing yet; guarded by host.mu
+	aside    bool        // its checks say that it is not ready, and it shares nothing yet; guarded by host.mu
+	examined atomic.Bool // it is asked what it is doing, and what it listens on now is no port of its app
+
 	remarks []string // what is special about it, for people; guarded by host.mu
 }
 

@@ -47,6 +47,12 @@ func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
 	if note := h.adoption.note(spec); note != "" {
 		notes = append(notes, note)
 	}
+	h.mu.Lock()
+	hanged := h.hanged[s.ID]
+	h.mu.Unlock()
+	if hanged != "" {
+		notes = append(notes, hanged)
+	}
 	if note := h.asideNote(s, spec); note != "" {
 		notes = append(notes, note)
 	}

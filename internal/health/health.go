@@ -34,9 +34,13 @@ type Process struct {
 	Prepare func(*exec.Cmd)
 }
 
-// Report is told the first answer of a check and each change of it. A check counts as
-// failed after as many failures in a row as it allows; why says what the last was.
-type Report func(name string, ok bool, why string)
+// Report is told the first answer of a check and each change of it: nil when it passes.
+// A check counts as failed after as many failures in a row as it allows; the error is the
+// last of them.
+type Report func(name string, failure error)
+
+// ErrSilent is wrapped by the failure of a check that got no answer in its time.
+var ErrSilent = errors.New("no answer")
 
 // Run makes the checks of a process until ctx ends. The startup check comes first,
 // and is over once it has passed; the others begin then. Report is called from
@@ -116,7 +120,7 @@ func (r *runner) hear(err error) {
 		r.failures = 0
 		if !r.told || !r.ok {
 			r.told, r.ok = true, true
-			r.report(r.name, true, "")
+			r.report(r.name, nil)
 		}
 		return
 	}
@@ -125,7 +129,7 @@ func (r *runner) hear(err error) {
 		return
 	}
 	r.told, r.ok = true, false
-	r.report(r.name, false, err.Error())
+	r.report(r.name, err)
 }
 
 // limit is how many failures in a row count as one. Before the first answer they
@@ -152,7 +156,7 @@ func Ask(ctx context.Context, c *app.HealthCheck, p Process) error {
 		err = askCommand(limited, c.Exec, p)
 	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("no answer within %s", c.Timeout)
+		return fmt.Errorf("%w within %s", ErrSilent, c.Timeout)
 	}
 	return err
 }

@@ -91,7 +91,13 @@ func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runner{name: "liveness", check: check(func(c *app.HealthCheck) { c.Retries = 3 })}
 		var told []string
-		r.report = func(name string, ok bool, why string) { told = append(told, fmt.Sprint(name, " ", ok, " ", why)) }
+		r.report = func(name string, failure error) {
+			why := ""
+			if failure != nil {
+				why = failure.Error()
+			}
+			told = append(told, fmt.Sprint(name, " ", failure == nil, " ", why))
+		}
 		bad := fmt.Errorf("down")
 		for _, err := range []error{nil, nil, bad, bad, nil, bad, bad, bad, bad, nil} {
 			r.hear(err)
@@ -113,8 +119,8 @@ func TestGrace(t *testing.T) {
 			began := time.Now()
 			r.patient = began.Add(time.Minute)
 			var after time.Duration
-			r.report = func(_ string, ok bool, _ string) {
-				if !ok {
+			r.report = func(_ string, failure error) {
+				if failure != nil {
 					after = time.Since(began)
 				}
 			}
@@ -156,7 +162,7 @@ func TestOrder(t *testing.T) {
 	go func() {
 		defer close(done)
 		Run(ctx, &app.Health{Startup: long("/startup"), Readiness: long("/"), Liveness: long("/")}, Process{},
-			func(name string, ok bool, _ string) { told <- fmt.Sprint(name, " ", ok) })
+			func(name string, failure error) { told <- fmt.Sprint(name, " ", failure == nil) })
 	}()
 	up.Store(true)
 	if got := <-told; got != "startup true" {

@@ -140,6 +140,26 @@ func (w *Worker) Rotate(on bool) error {
 	})
 }
 
+// Unanswered returns how many connections the worker was handed that it has not taken
+// yet, and since when the oldest of them waits.
+func (w *Worker) Unanswered() (since time.Time, n int) {
+	answered := make(chan struct{})
+	if !w.p.loop.do(func() {
+		defer close(answered)
+		if n = len(w.handed.unacked); n > 0 {
+			since = w.handed.unacked[0].sent
+		}
+	}) {
+		return time.Time{}, 0
+	}
+	select {
+	case <-answered:
+		return since, n
+	case <-w.p.loop.done:
+		return time.Time{}, 0
+	}
+}
+
 // Drain takes the worker out of the rotation and tells the preload (see Preload) that the end is
 // near: responses then close their connections, http2 sessions say goodbye, and idle connections
 // get until Grace is over to be used once more. The worker's servers stay open; Disconnect closes

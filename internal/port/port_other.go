@@ -93,6 +93,9 @@ func (*Set) Release(int) {}
 // Queue returns nothing.
 func (*Set) Queue() []Depth { return nil }
 
+// Stalled returns nothing.
+func (*Set) Stalled() []Stall { return nil }
+
 // Close does nothing.
 func (*Set) Close() error { return nil }
 

@@ -52,6 +52,7 @@ func (h *instantHost) Message(Ref, []byte) error { return ErrNoProcess }
 func (h *instantHost) Drain(Ref) bool            { return false }
 func (h *instantHost) Promote(Ref)               {}
 func (h *instantHost) Rotate(Ref, bool)          {}
+func (h *instantHost) Examine(Ref, string, bool) {}
 func (h *instantHost) Together(string) bool      { return false }
 func (h *instantHost) Save(int, []byte)          {}
 func (h *instantHost) SaveSpec(string, []byte)   {}

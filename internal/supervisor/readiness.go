@@ -74,10 +74,40 @@ func (t *transition) onChecked(msg Checked) {
 		t.unfit = why
 		t.place(false)
 		t.emit(app.EventWarning, why)
-		if t.trial && t.phase == online { // it may have begun to serve beside the old process
-			t.drain()
+		if msg.Check == "startup" && !t.trial { // a failed start
+			t.end(byRules)
 			return
 		}
+		t.hung = t.hung || msg.Silent
+		t.replaceUnfit()
+	}
+}
+
+// onHung takes in that the process accepts no connections any more.
+func (t *transition) onHung(msg Hung) {
+	switch {
+	case t.phase != online || t.trial || t.hung:
+		return
+	case !t.replacesHung:
+		t.actions = append(t.actions, action{verb: observe, detail: msg.Why})
+		return
+	}
+	t.hung, t.unfit = true, msg.Why
+	t.place(false)
+	t.replaceUnfit()
+}
+
+// replaceUnfit has a process replaced that does not work: a successor comes first where
+// it can be beside it, else by the restart rules.
+func (t *transition) replaceUnfit() {
+	switch {
+	case t.surging:
+	case t.trial && t.phase == online: // it may have begun to serve beside the old process
+		t.drain()
+	case t.surges && t.phase == online && t.autorestart:
+		t.surging, t.reason = true, t.unfit
+		t.act(surge)
+	default:
 		t.end(byRules)
 	}
 }
