@@ -2,8 +2,8 @@
 // command. It tells changes of the answer and decides nothing.
 //
 // A check over the network asks an address. Where several instances share it, any
-// of them may answer: to ask one of several, use a command, which finds the
-// instance in its environment.
+// of them may answer, unless the connection can be steered: see Steer. A command finds
+// the instance in its environment.
 package health
 
 import (
@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -32,6 +31,9 @@ type Process struct {
 	// Prepare adds to a command what has to be so before it is started, such as the
 	// user it runs as; nil adds nothing.
 	Prepare func(*exec.Cmd)
+	// Steer has checks over the network reach this process among those that share its
+	// address; nil: any of them may answer.
+	Steer Steer
 }
 
 // Report is told the first answer of a check and each change of it: nil when it passes.
@@ -147,11 +149,11 @@ func Ask(ctx context.Context, c *app.HealthCheck, p Process) error {
 	limited, cancel := context.WithTimeout(ctx, time.Duration(c.Timeout))
 	defer cancel()
 	var err error
-	switch {
+	switch to := (&aim{steer: p.Steer}); {
 	case c.HTTP != "":
-		err = askHTTP(limited, c.HTTP)
+		err = to.over(askHTTP(limited, c.HTTP, to))
 	case c.TCP != "":
-		err = askTCP(limited, c.TCP)
+		err = to.over(askTCP(limited, c.TCP, to))
 	default:
 		err = askCommand(limited, c.Exec, p)
 	}
@@ -163,24 +165,27 @@ func Ask(ctx context.Context, c *app.HealthCheck, p Process) error {
 
 // client asks anew each time: a kept connection would tell of the past. It trusts
 // any certificate, as it asks whether somebody is there and not who.
-var client = &http.Client{
-	Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
-	},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func client(to *aim) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:       to.dial,
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // bodyBound is how much of an answer is read, so that the server sees it taken.
 const bodyBound = 64 << 10
 
-func askHTTP(ctx context.Context, url string) error {
+func askHTTP(ctx context.Context, url string, to *aim) error {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
 	q.Header.Set("User-Agent", "paceline-health")
-	a, err := client.Do(q)
+	a, err := client(to).Do(q)
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil {
 			return inner // the URL is known
@@ -200,10 +205,8 @@ func askHTTP(ctx context.Context, url string) error {
 	return nil
 }
 
-func askTCP(ctx context.Context, addr string) error {
-	var d net.Dialer
-	d.SetMultipathTCP(false)
-	conn, err := d.DialContext(ctx, "tcp", addr)
+func askTCP(ctx context.Context, addr string, to *aim) error {
+	conn, err := to.dial(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

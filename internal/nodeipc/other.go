@@ -37,6 +37,9 @@ func Attach(WorkerOptions) (*Worker, error) { return nil, errSystem }
 // Send fails: it needs Linux.
 func (w *Worker) Send([]byte) error { return errSystem }
 
+// Expect returns nil.
+func (w *Worker) Expect(uint16) func() bool { return nil }
+
 // Unanswered returns nothing.
 func (w *Worker) Unanswered() (time.Time, int) { return time.Time{}, 0 }
 
