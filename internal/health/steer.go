@@ -49,7 +49,7 @@ func (a *aim) control(network, address string, raw syscall.RawConn) error {
 	}
 	var from uint16
 	if err := errors.Join(raw.Control(func(fd uintptr) { from, err = bindAny(fd, network) }), err); err != nil {
-		return nil //nolint:nilerr // see above
+		return nil
 	}
 	if over := a.steer(from, uint16(to)); over != nil {
 		a.mu.Lock()

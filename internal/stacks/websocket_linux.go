@@ -98,7 +98,7 @@ func (ws *webSocket) frame(opcode byte, body []byte) error {
 	for i, c := range body {
 		b = append(b, c^mask[i%4])
 	}
-	_, err := ws.Conn.Write(b)
+	_, err := ws.Write(b)
 	return err
 }
 

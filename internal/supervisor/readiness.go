@@ -78,7 +78,12 @@ func (t *transition) onChecked(msg Checked) {
 			t.end(byRules)
 			return
 		}
-		t.hung = t.hung || msg.Silent
+		switch {
+		case msg.Silent && t.replacesHung:
+			t.hung = true
+		case msg.Silent && !t.surging:
+			t.actions = append(t.actions, action{verb: observe, detail: why})
+		}
 		t.replaceUnfit()
 	}
 }

@@ -335,10 +335,6 @@ func (t *transition) onRemove() {
 func (t *transition) onRetire() {
 	switch t.phase {
 	case online:
-		if t.hung { // it would not finish anything
-			t.end(thenEnd)
-			return
-		}
 		t.drain()
 	case spawning: // it may serve before the news of its start is here
 		if t.then != thenEnd {
