@@ -13,9 +13,10 @@ CACHE := $(CURDIR)/.cache
 LINT  := $(CACHE)/bin/golangci-lint-$(GOLANGCI_LINT)
 SUM   := $(CACHE)/bin/gotestsum-$(GOTESTSUM)
 E2E   := internal/e2e
-# What the end-to-end tests put under pace: wanted, not needed, but CI insists (see
-# internal/e2e). A JDK is large, so it is used where there is one, and in CI.
-SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? $(if $(CI),jdk?)
+POOLS := worker/bench
+# What the end-to-end tests put under pace, and the browser that looks at the
+# dashboard: wanted, not needed, but CI insists (see internal/e2e). A JDK is large, so it is used where there is one, and in CI.
+SERVERS := gunicorn? uvicorn? nginx? ruby? puma? php? chromium? $(if $(CI),jdk?)
 EXAMPLE := $(CACHE)/bin/server
 FLAGS := -trimpath -buildvcs=false
 # Node, if it is there and no older than the project supports.
@@ -63,6 +64,7 @@ test: $(SUM) ## run every test; as root it installs what they need
 	scripts/deps.sh gcc node python3 npm? $(SERVERS)
 	@if [ -x scripts/node-matrix.sh ]; then scripts/node-matrix.sh; fi
 	$(GO) vet ./...
+	cd $(POOLS) && $(GO) vet ./...
 	@$(call again,unit,-race)
 	$(MAKE) --no-print-directory e2e
 
@@ -76,6 +78,7 @@ e2e: $(SUM) ## run the end-to-end tests alone; RUN=TestScripts/list selects some
 lint: $(LINT) ## run golangci-lint (pinned; built at the first time) and build for macOS and arm64
 	$(LINT) run ./...
 	cd $(E2E) && $(LINT) run ./...
+	cd $(POOLS) && $(LINT) run ./...
 	GOOS=darwin CGO_ENABLED=0 $(GO) build ./...
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./...
 
@@ -94,6 +97,7 @@ $(SUM):
 fmt: $(LINT) ## format the code as lint wants it
 	$(LINT) fmt ./...
 	cd $(E2E) && $(LINT) fmt ./...
+	cd $(POOLS) && $(LINT) fmt ./...
 
 .PHONY: scripts
 scripts: ## compile the internal scripts of config files, when they or the engine have changed
@@ -107,8 +111,20 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 bench: ## measure what must hold; PART=list runs one part, PART=help names them
 	@scripts/deps.sh node python3? ruby? php? nginx? haproxy?
 	@$(MAKE) --no-print-directory -s build
-	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/bench ./cmd/bench
+	@cd $(E2E) && CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/ ./cmd/bench ./cmd/sdk
+	@CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(CACHE)/bin/sdk-pool ./examples/sdk-pool
 	@exec $(CACHE)/bin/bench -pace $(BIN) -cache $(CACHE) $(PART)
+
+.PHONY: bench-pool
+bench-pool: ## compare the worker pool with others on the same work
+	cd $(POOLS) && $(GO) run .
+
+.PHONY: screenshots
+screenshots: ## take the pictures of the dashboard for docs/web.md; some minutes
+	@scripts/deps.sh node chromium
+	@$(MAKE) --no-print-directory -s build
+	@cd $(E2E) && $(GO) build $(FLAGS) -o $(CACHE)/bin/screenshots ./cmd/screenshots
+	@exec $(CACHE)/bin/screenshots -pace $(BIN) -out docs/img
 
 .PHONY: cover
 cover: ## test coverage, unit and end-to-end tests together

@@ -30,17 +30,23 @@ const module = "paceline/"
 // where it stands before adding it.
 var imports = map[string][]string{
 	"cmd/pace": {
-		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/serve",
+		"internal/api", "internal/cli", "internal/daemon", "internal/jseval", "internal/keeper", "internal/kernel", "internal/logsearch", "internal/serve", "internal/web",
 	},
 
-	"internal/jseval": nil,
+	"internal/jseval":   {"internal/jsengine", "internal/nodelib"},
+	"internal/jsengine": nil,
+	"internal/nodelib":  nil,
+	// The SDK: what its users have to take with it is in sdk.
+	"cluster": {"internal/kernel", "internal/nodechild", "internal/nodeipc"},
 
 	"internal/cli": {
-		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hostinfo", "internal/inspect",
-		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup",
+		"internal/api", "internal/app", "internal/dayjs", "internal/deploy", "internal/ecosystem", "internal/hooks", "internal/hostinfo", "internal/inspect",
+		"internal/pm2", "internal/probe", "internal/schedule", "internal/serve", "internal/settings", "internal/startup", "internal/state", "internal/web",
 	},
 	"internal/deploy":    nil,
-	"internal/serve":     {"internal/app"},
+	"internal/serve":     {"internal/app", "internal/ready"},
+	"internal/ready":     nil,
+	"internal/web":       {"internal/api", "internal/app", "internal/ready"},
 	"internal/startup":   nil,
 	"internal/probe":     nil,
 	"internal/pm2":       {"internal/app", "internal/inspect"},
@@ -51,25 +57,36 @@ var imports = map[string][]string{
 	"internal/ecosystem": {"internal/app", "internal/dayjs", "internal/dotenv", "internal/jseval", "internal/schedule", "internal/serve"},
 
 	"internal/daemon": {
-		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/freeze", "internal/health",
-		"internal/keeper", "internal/kernel",
-		"internal/logs", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/reportdir", "internal/schedule", "internal/stacks", "internal/state",
-		"internal/stats", "internal/supervisor", "internal/watch",
+		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/forward", "internal/freeze", "internal/health",
+		"internal/history", "internal/hooks", "internal/keeper", "internal/kernel",
+		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/redact", "internal/reportdir", "internal/revision", "internal/schedule", "internal/settings", "internal/stacks", "internal/state",
+		"internal/stats", "internal/supervisor", "internal/watch", "internal/why",
 	},
-	"internal/supervisor": {"internal/app"},
-	"internal/logs":       {"internal/app", "internal/dayjs"},
-	"internal/stats":      {"internal/app", "internal/proctree"},
-	"internal/health":     {"internal/app"},
-	"internal/state":      {"internal/app"},
-	"internal/watch":      nil,
-	"internal/schedule":   nil,
-	"internal/reportdir":  nil,
-	"internal/stacks":     nil,
-	"internal/dotenv":     nil,
+	"internal/supervisor":  {"internal/app"},
+	"internal/logs":        {"internal/app", "internal/dayjs"},
+	"internal/stats":       {"internal/app", "internal/proctree"},
+	"internal/health":      {"internal/app"},
+	"internal/events":      {"internal/app"},
+	"internal/hooks":       {"internal/app"},
+	"internal/why":         {"internal/api", "internal/app", "internal/redact"},
+	"internal/redact":      nil,
+	"internal/history":     nil,
+	"internal/metrics":     nil,
+	"internal/state":       {"internal/app"},
+	"internal/watch":       nil,
+	"internal/revision":    nil,
+	"internal/schedule":    nil,
+	"internal/reportdir":   nil,
+	"internal/stacks":      nil,
+	"internal/dotenv":      nil,
+	"internal/logs/search": {"internal/app", "internal/dayjs", "internal/logs"},
+	"internal/logsearch":   {"internal/api", "internal/app", "internal/logs", "internal/logs/search"},
+	"internal/forward":     {"internal/app", "internal/logs", "internal/logs/search"},
 
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
 	"internal/nodeipc":       {"internal/kernel"},
+	"internal/nodechild":     nil,
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
 	"internal/port/dispatch": {"internal/kernel"},
 	"internal/drain":         {"internal/kernel", "internal/proctree"},
@@ -81,11 +98,23 @@ var imports = map[string][]string{
 	"internal/dayjs":         nil,
 	"internal/axm":           {"internal/app"},
 
+	"client": {"internal/api", "internal/app"},
+
 	"worker":       {"worker/clone"},
 	"worker/clone": nil,
+	// What worker needs of other modules is in packages of its own.
+	"worker/engine":     {"worker"},
+	"worker/wasm":       {"worker", "worker/clone", "worker/engine"},
+	"worker/wasm/guest": {"worker/clone"},
+	"worker/js":         {"internal/jsengine", "internal/nodelib", "worker", "worker/clone", "worker/engine"},
 
-	"examples/go":         nil,
-	"examples/sdk-worker": {"worker"},
+	"examples/go":          nil,
+	"examples/sdk-cluster": {"cluster"},
+	"examples/sdk-mixed":   {"cluster"},
+	"examples/sdk-worker":  {"worker"},
+	"examples/sdk-pool":    {"worker"},
+	"examples/sdk-js":      {"worker/js"},
+	"examples/sdk-wasm":    {"worker/wasm"},
 }
 
 // outside says which packages may import which module that is not ours, so that
@@ -98,14 +127,16 @@ var outside = map[string][]string{
 	"github.com/jedib0t/go-pretty":   {"internal/cli"},
 	"github.com/netresearch/go-cron": {"internal/schedule"},
 	"github.com/spf13/cobra":         {"internal/cli"},
+	"github.com/tetratelabs/wazero":  {"worker/wasm"},
 	"github.com/spf13/pflag":         {"internal/cli"},
 	"github.com/BurntSushi/toml":     {"internal/ecosystem"},
 	"go.yaml.in/yaml":                {"internal/ecosystem"},
 	"golang.org/x/term":              {"cmd/pace", "internal/cli"},
 	"golang.org/x/sys":               {"*"},
-	"modernc.org/libc":               {"internal/jseval"},
-	"modernc.org/libquickjs":         {"internal/jseval"},
-	"modernc.org/quickjs":            {"internal/jseval"},
+	"modernc.org/libc":               {"internal/jsengine"},
+	"modernc.org/libquickjs":         {"internal/jsengine"},
+	"modernc.org/quickjs":            {"internal/jseval", "internal/jsengine", "worker/js"},
+	"golang.org/x/time":              {"internal/web"},
 }
 
 // source is one file of ours that is not a test.
@@ -124,7 +155,7 @@ func sources(t *testing.T) []source {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "testdata" || d.Name() == "bin" || name == "internal/e2e"):
+		case d.IsDir() && name != "." && (d.Name()[0] == '.' || d.Name() == "testdata" || d.Name() == "bin" || name == "internal/e2e" || name == "worker/bench"):
 			return filepath.SkipDir
 		case d.IsDir() || path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
 			return nil
@@ -229,6 +260,51 @@ func linuxOnly(s source) bool {
 		}
 	}
 	return false
+}
+
+// sdk are the packages that others import. They bring nothing but the standard library
+// and x/sys along.
+var sdk = []string{"cluster", "worker", "worker/clone"}
+
+func TestSDKNeedsLittle(t *testing.T) {
+	of := map[string][]source{}
+	for _, s := range sources(t) {
+		of[s.pkg] = append(of[s.pkg], s)
+	}
+	for _, pkg := range sdk {
+		seen := map[string]bool{}
+		var follow func(pkg, by string)
+		follow = func(pkg, by string) {
+			if seen[pkg] {
+				return
+			}
+			seen[pkg] = true
+			if len(of[pkg]) == 0 {
+				t.Errorf("%s: by %s, is not in the tree", pkg, by)
+			}
+			for _, s := range of[pkg] {
+				for _, name := range s.imports() {
+					first, _, _ := strings.Cut(name, "/")
+					if dep, ours := strings.CutPrefix(name, module); ours {
+						follow(dep, pkg)
+					} else if strings.Contains(first, ".") && name != "golang.org/x/sys/unix" {
+						t.Errorf("%s: a user of the SDK would need %s", s.name, name)
+					}
+				}
+			}
+		}
+		follow(pkg, "the list")
+		// The same as the go command sees it, for this system.
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range strings.FieldsSeq(string(out)) {
+			if dep, ours := strings.CutPrefix(name, module); ours && !seen[dep] || !ours && name != "golang.org/x/sys/unix" {
+				t.Errorf("%s: go list says that it needs %s", pkg, name)
+			}
+		}
+	}
 }
 
 func TestPackageComments(t *testing.T) {

@@ -15,6 +15,7 @@ usable() {
 		major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) && [ "${major:-0}" -ge 18 ] ;;
 	gcc) printf '#include <stdlib.h>\nint main(void){return 0;}\n' | gcc -x c -o /dev/null - 2>/dev/null ;;
 	jdk) command -v java >/dev/null 2>&1 && command -v javac >/dev/null 2>&1 ;;
+	chromium) command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 ;;
 	nginx) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;; # a user's PATH often lacks sbin
 	*) command -v "$1" >/dev/null 2>&1 ;;
 	esac

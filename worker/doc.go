@@ -15,6 +15,9 @@
 //		return self.Send(ctx, numbers)
 //	}, worker.WithData([]int{1, 4, 2, 0}))
 //
+// A [Pool] is for many short tasks instead: a bounded number of workers, a bounded
+// queue, and a choice of what becomes of a task that finds it full.
+//
 // # What Go cannot do
 //
 // The isolation is one of manners: all workers have the same heap, and a closure

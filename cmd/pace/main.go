@@ -30,7 +30,9 @@ import (
 	"paceline/internal/jseval"
 	"paceline/internal/keeper"
 	"paceline/internal/kernel"
+	"paceline/internal/logsearch"
 	"paceline/internal/serve"
+	"paceline/internal/web"
 )
 
 // version is set by the linker at a release.
@@ -57,6 +59,8 @@ func run(argv []string) int {
 			return report(runKeeper())
 		case jseval.Role:
 			return report(jseval.Main(os.Stdin, os.Stdout))
+		case logsearch.Role:
+			return report(runSearch())
 		case roleForeground:
 			return runForeground(argv[2:])
 		case roleFront:
@@ -67,6 +71,8 @@ func run(argv []string) int {
 			return report(daemon.ListenPID(argv[2:]))
 		case serve.Role:
 			return report(runServe(argv[2:]))
+		case web.Role:
+			return report(runWeb(argv[2:]))
 		}
 	}
 	name := filepath.Base(argv[0])
@@ -131,11 +137,27 @@ func runDaemon(foreground bool) error {
 	})
 }
 
+// searchedFD is the descriptor by whose end a search tells that the files are read.
+const searchedFD = 3
+
+// runSearch is a search of logs, which the daemon has started.
+func runSearch() error {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGINT, syscall.SIGHUP)
+	return logsearch.Main(context.Background(), os.Stdin, os.Stdout, os.NewFile(searchedFD, "searched"))
+}
+
 // runServe is the static file server, an app of pace's own.
 func runServe(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return serve.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
+}
+
+// runWeb is the dashboard, an app of pace's own.
+func runWeb(args []string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return web.Main(ctx, args, os.Getenv, os.Stdout, os.Stderr)
 }
 
 // runCLI is what a user calls. In front of a keeper in the foreground it is told of

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -170,22 +169,54 @@ type Handler[T any] struct {
 // Logs hands over the lines that q selects until the daemon ends the stream
 // (nil) or the connection is lost (ErrLost).
 func (c *Client) Logs(ctx context.Context, q LogsQuery, h Handler[LogLine]) error {
-	v := url.Values{"lines": {strconv.Itoa(q.Lines)}}
+	return stream(ctx, c, "/v1/logs", q.values(), h)
+}
+
+// Events hands over the events that q selects, as Logs does with lines. To go on after
+// ErrLost, ask for those After the last one's number.
+func (c *Client) Events(ctx context.Context, q EventsQuery, h Handler[app.Event]) error {
+	return stream(ctx, c, "/v1/events", q.values(), h)
+}
+
+// Why explains the instances that q selects, by id.
+func (c *Client) Why(ctx context.Context, q WhyQuery) (list []Why, err error) {
+	v := url.Values{}
 	if len(q.Targets) > 0 {
 		v["target"] = q.Targets
 	}
-	if q.Stream != "" {
-		v.Set("stream", string(q.Stream))
-	}
-	if q.Follow {
-		v.Set("follow", "1")
-	}
-	return stream(ctx, c, "/v1/logs", v, h)
+	return list, c.get(ctx, "/v1/why", v, &list)
 }
 
-// Events hands over each event from now on, as Logs does with lines.
-func (c *Client) Events(ctx context.Context, h Handler[app.Event]) error {
-	return stream(ctx, c, "/v1/events", url.Values{"follow": {"1"}}, h)
+// History returns what instances have used.
+func (c *Client) History(ctx context.Context, q HistoryQuery) (h History, err error) {
+	return h, c.get(ctx, "/v1/history", q.values(), &h)
+}
+
+// Ports returns the addresses that apps share, by app and address.
+func (c *Client) Ports(ctx context.Context, q PortsQuery) (list []Port, err error) {
+	v := url.Values{}
+	if len(q.Targets) > 0 {
+		v["target"] = q.Targets
+	}
+	return list, c.get(ctx, "/v1/ports", v, &list)
+}
+
+// Metrics returns all figures of the moment in the text format of Prometheus, of type
+// MetricsType.
+func (c *Client) Metrics(ctx context.Context, q MetricsQuery) (text []byte, err error) {
+	v := url.Values{}
+	if q.PSS {
+		v.Set("pss", "1")
+	}
+	return text, retry(ctx, func() error {
+		response, err := c.do(ctx, http.MethodGet, "/v1/metrics", v, nil, "")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close() //nolint:errcheck // nothing was written
+		text, err = c.body(ctx, response)
+		return err
+	})
 }
 
 // Gone waits until nothing listens on the socket any more.
@@ -372,16 +403,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 // read decodes and closes a whole answer.
 func (c *Client) read(ctx context.Context, response *http.Response, into any) error {
 	defer response.Body.Close() //nolint:errcheck // nothing was written
-	var body []byte
-	var err error
-	if n := response.ContentLength; n >= 0 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(response.Body, body)
-	} else {
-		body, err = io.ReadAll(response.Body)
-	}
+	body, err := c.body(ctx, response)
 	if err != nil {
-		return c.lost(ctx, err)
+		return err
 	}
 	if list, ok := into.(*Briefs); ok {
 		err = list.decode(body)
@@ -392,6 +416,21 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil
+}
+
+// body reads and closes a whole answer.
+func (c *Client) body(ctx context.Context, response *http.Response) (body []byte, err error) {
+	defer response.Body.Close() //nolint:errcheck // nothing was written
+	if n := response.ContentLength; n >= 0 {
+		body = make([]byte, n)
+		_, err = io.ReadFull(response.Body, body)
+	} else {
+		body, err = io.ReadAll(response.Body)
+	}
+	if err != nil {
+		return nil, c.lost(ctx, err)
+	}
+	return body, nil
 }
 
 // refused turns an error answer into an *Error.

@@ -91,7 +91,7 @@ func TestClientUsesEveryRoute(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			case r.Name == OpInstances || r.Name == OpApps || r.Name == OpDoctor:
+			case r.Name == OpInstances || r.Name == OpApps || r.Name == OpDoctor || r.Name == OpPorts || r.Name == OpWhy:
 				write(w, []any{})
 			default:
 				write(w, map[string]any{})
@@ -121,7 +121,21 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		OpLogs: func() error {
 			return c.Logs(ctx, LogsQuery{Lines: 3, Stream: Err, Follow: true}, Handler[LogLine]{Value: func(LogLine) error { return nil }})
 		},
-		OpEvents:    func() error { return c.Events(ctx, Handler[app.Event]{Value: func(app.Event) error { return nil }}) },
+		OpEvents: func() error {
+			q := EventsQuery{
+				Targets: two[:1], Types: []app.EventType{app.EventExit, app.EventReloadFailed}, Since: time.Unix(0, 1).UTC(), After: 7, Lines: 3, Follow: true,
+			}
+			return c.Events(ctx, q, Handler[app.Event]{Value: func(app.Event) error { return nil }})
+		},
+		OpWhy: func() error { _, err := c.Why(ctx, WhyQuery{Targets: two}); return err },
+		OpHistory: func() error {
+			_, err := c.History(ctx, HistoryQuery{
+				Targets: two, Series: []string{"cpu"}, Since: time.Unix(1, 5).UTC(), Until: time.Unix(2, 0).UTC(), Step: app.Duration(time.Minute),
+			})
+			return err
+		},
+		OpPorts:     func() error { _, err := c.Ports(ctx, PortsQuery{Targets: two}); return err },
+		OpMetrics:   func() error { _, err := c.Metrics(ctx, MetricsQuery{PSS: true}); return err },
 		OpSave:      func() error { _, err := c.Save(ctx, SaveRequest{Force: true}); return err },
 		OpResurrect: func() error { _, err := c.Resurrect(ctx, ResurrectRequest{}); return err },
 		OpKill:      func() error { _, err := c.Kill(ctx, KillRequest{}); return err },
@@ -141,7 +155,10 @@ func TestClientUsesEveryRoute(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		OpInstances: "brief=1&target=a+b&target=%2Fx%26y%2F", OpApps: "env=1", OpLogs: "follow=1&lines=3&stream=err",
+		OpInstances: "brief=1&target=a+b&target=%2Fx%26y%2F", OpApps: "env=1", OpWhy: "target=a+b&target=%2Fx%26y%2F", OpLogs: "follow=1&lines=3&stream=err",
+		OpEvents:  "after=7&follow=1&lines=3&since=1970-01-01T00%3A00%3A00.000000001Z&target=a+b&type=exit&type=reload+failed",
+		OpHistory: "series=cpu&since=1970-01-01T00%3A00%3A01.000000005Z&step=1m0s&target=a+b&target=%2Fx%26y%2F&until=1970-01-01T00%3A00%3A02Z",
+		OpPorts:   "target=a+b&target=%2Fx%26y%2F", OpMetrics: "pss=1",
 	}
 	for name, query := range want {
 		if called[name] != query {

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -265,24 +264,14 @@ func DecodeApps(v url.Values) (AppsQuery, error) {
 	return q, checkTargets(q.Targets)
 }
 
-// DecodeLogs reads the query of OpLogs. Errors: *Error with CodeInvalid.
-func DecodeLogs(v url.Values) (LogsQuery, error) {
-	q := LogsQuery{Targets: v["target"], Stream: Stream(v.Get("stream")), Follow: flag(v, "follow")}
-	if text := v.Get("lines"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 || n > MaxLines {
-			return LogsQuery{}, invalid("lines %q is not a number between 0 and %d", text, MaxLines)
-		}
-		q.Lines = n
-	}
-	if q.Stream == "" {
-		q.Stream = All
-	}
-	if !slices.Contains([]Stream{Out, Err, All}, q.Stream) {
-		return LogsQuery{}, invalid("stream %q is none of out, err, all", q.Stream)
-	}
+// DecodePorts reads the query of OpPorts. Errors: *Error with CodeInvalid.
+func DecodePorts(v url.Values) (PortsQuery, error) {
+	q := PortsQuery{Targets: v["target"]}
 	return q, checkTargets(q.Targets)
 }
+
+// DecodeMetrics reads the query of OpMetrics.
+func DecodeMetrics(v url.Values) MetricsQuery { return MetricsQuery{PSS: flag(v, "pss")} }
 
 func flag(v url.Values, name string) bool {
 	text := v.Get(name)

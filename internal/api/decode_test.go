@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -201,6 +203,60 @@ func TestDecodeQueries(t *testing.T) {
 	}
 }
 
+func TestDecodeHistory(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for query, want := range map[string]HistoryQuery{
+		"": {Series: SeriesNames(), Since: now.Add(-10 * time.Minute), Until: now, Step: app.Duration(time.Second)},
+		"since=10m&series=queue": {
+			Series: []string{"queue"}, Since: now.Add(-10 * time.Minute), Until: now, Step: app.Duration(time.Second),
+		},
+		"since=11m": {Series: SeriesNames(), Since: now.Add(-11 * time.Minute), Until: now, Step: app.Duration(time.Minute)},
+		"since=2026-04-29T12:00:00Z&until=2026-04-30T14:00:00%2B02:00&target=a": {
+			Targets: []string{"a"}, Series: SeriesNames(), Since: now.Add(-48 * time.Hour), Until: now.Add(-24 * time.Hour), Step: app.Duration(time.Hour),
+		},
+		"since=9000h": {Series: SeriesNames(), Since: now.Add(-9000 * time.Hour), Until: now, Step: app.Duration(time.Hour)},
+		"step=1m":     {Series: SeriesNames(), Since: now.Add(-24 * time.Hour), Until: now, Step: app.Duration(time.Minute)},
+	} {
+		v, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeHistory(v, now)
+		if err != nil {
+			t.Errorf("%q: %v", query, err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%q: %s", query, d)
+		}
+		again, err := DecodeHistory(got.values(), now)
+		if d := cmp.Diff(got, again); d != "" || err != nil {
+			t.Errorf("%q: changed when it came again: %v %s", query, err, d)
+		}
+	}
+	for _, query := range []string{"step=2s", "step=x", "since=soon", "until=-5m", "series=luck", "target="} {
+		v, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = DecodeHistory(v, now)
+		wantInvalid(t, err, "")
+	}
+}
+
+func TestPoints(t *testing.T) {
+	text := body(t, Points{1, 1.2345678, math.NaN(), 4096123456, 0, math.Inf(1)})
+	if text != "[1,1.235,null,4096123456,0,null]" {
+		t.Errorf("got %s", text)
+	}
+	var p Points
+	if err := json.Unmarshal([]byte(text), &p); err != nil || len(p) != 6 || p[1] != 1.235 || !math.IsNaN(p[2]) || p[3] != 4096123456 {
+		t.Errorf("got %v, %v", p, err)
+	}
+	if err := json.Unmarshal([]byte(`["x"]`), &p); err == nil {
+		t.Error("a word is no error")
+	}
+}
+
 // FuzzDecode holds every request decoder to its promises: it never panics, its
 // errors are CodeInvalid, and what it lets through is valid and stays the same
 // through JSON.
@@ -269,5 +325,27 @@ func TestDecodeStartNormalisesSockets(t *testing.T) {
 	_, err = DecodeStart(strings.NewReader(body(`["localhost:80"]`)))
 	if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeInvalid || !strings.Contains(e.Message, "names are not looked up") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestDecodeEvents(t *testing.T) {
+	q, err := DecodeEvents(url.Values{
+		"target": {"api"}, "type": {"exit"}, "since": {"10m"}, "until": {"2026-01-31T12:00:00Z"}, "after": {"18446744073709551615"}, "lines": {"5"}, "follow": {"1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ago := time.Since(q.Since); ago < 10*time.Minute || ago > time.Hour || q.Lines != 5 || q.After != 1<<64-1 || !q.Follow || !q.Old() {
+		t.Errorf("got %+v", q)
+	}
+	if q, err := DecodeEvents(url.Values{"follow": {"1"}}); err != nil || q.Old() {
+		t.Errorf("following alone: %+v, %v", q, err)
+	}
+	for _, v := range []url.Values{
+		{"since": {"yesterday"}}, {"until": {"-5m"}}, {"after": {"-1"}}, {"lines": {"1000000"}}, {"target": {""}}, {"since": {"NaN"}},
+	} {
+		if q, err := DecodeEvents(v); err == nil {
+			t.Errorf("%v: no error, but %+v", v, q)
+		}
 	}
 }

@@ -78,19 +78,25 @@ func exchanges() map[string]exchange {
 		OpApply: {
 			request: reflect.TypeFor[ApplyRequest](), response: reflect.TypeFor[ActionReply](), progress: reflect.TypeFor[Progress](),
 		},
-		OpStop:      targets,
-		OpRestart:   targets,
-		OpReload:    {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
-		OpDelete:    targets,
-		OpReset:     targets,
-		OpFlush:     targets,
-		OpScale:     {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
-		OpSignal:    {request: reflect.TypeFor[SignalRequest](), response: targets.response},
-		OpSend:      {request: reflect.TypeFor[SendRequest](), response: targets.response},
-		OpTrigger:   {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
-		OpReopen:    {response: reflect.TypeFor[ReopenReply]()},
-		OpLogs:      {response: reflect.TypeFor[LogLine](), query: []string{"target", "lines", "stream", "follow"}},
-		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"follow"}},
+		OpStop:    targets,
+		OpRestart: targets,
+		OpReload:  {request: targets.request, response: targets.response, progress: reflect.TypeFor[Progress]()},
+		OpDelete:  targets,
+		OpReset:   targets,
+		OpFlush:   targets,
+		OpScale:   {request: reflect.TypeFor[ScaleRequest](), response: reflect.TypeFor[ActionReply]()},
+		OpSignal:  {request: reflect.TypeFor[SignalRequest](), response: targets.response},
+		OpSend:    {request: reflect.TypeFor[SendRequest](), response: targets.response},
+		OpTrigger: {request: reflect.TypeFor[TriggerRequest](), response: reflect.TypeFor[TriggerReply]()},
+		OpReopen:  {response: reflect.TypeFor[ReopenReply]()},
+		OpLogs: {response: reflect.TypeFor[LogLine](), query: []string{
+			"target", "lines", "stream", "follow", "since", "until", "grep", "ignore_case", "invert", "level", "places", "after",
+		}},
+		OpEvents:    {response: reflect.TypeFor[app.Event](), query: []string{"target", "type", "since", "until", "after", "lines", "follow"}},
+		OpWhy:       {response: reflect.TypeFor[[]Why](), query: []string{"target"}},
+		OpHistory:   {response: reflect.TypeFor[History](), query: []string{"target", "series", "since", "until", "step"}},
+		OpPorts:     {response: reflect.TypeFor[[]Port](), query: []string{"target"}},
+		OpMetrics:   {response: reflect.TypeFor[string](), query: []string{"pss"}},
 		OpKill:      {request: reflect.TypeFor[KillRequest](), response: reflect.TypeFor[KillReply]()},
 		OpUpdate:    {request: reflect.TypeFor[UpdateRequest](), response: reflect.TypeFor[UpdateReply]()},
 		OpDoctor:    {response: reflect.TypeFor[[]Check]()},
@@ -139,6 +145,9 @@ func TestOpenAPIDescribesEveryRoute(t *testing.T) {
 		if r.Stream {
 			mime = "text/event-stream"
 		}
+		if r.Text {
+			mime = "text/plain"
+		}
 		d.check(t, r.Name+" response", o.Responses["200"].Content[mime].Schema, want.response)
 		events, streamed := o.Responses["200"].Content[streamType]
 		switch {
@@ -186,6 +195,11 @@ func (d document) check(t *testing.T, at string, s *schema, typ reflect.Type) {
 	case reflect.TypeFor[app.Duration]():
 		if types, ok := s.Type.([]any); !ok || len(types) != 2 {
 			t.Errorf("%s: type %v, want string or number", at, s.Type)
+		}
+		return
+	case reflect.TypeFor[Points]():
+		if types, ok := s.Items.Type.([]any); s.Type != "array" || !ok || len(types) != 2 {
+			t.Errorf("%s: got %v of %v, want an array of numbers or null", at, s.Type, s.Items.Type)
 		}
 		return
 	case reflect.TypeFor[json.RawMessage]():
@@ -247,7 +261,8 @@ func TestOpenAPIEnums(t *testing.T) {
 	d := load(t)
 	for name, want := range map[string][]string{
 		"Code": texts(Codes()), "State": texts(app.States()), "Mode": {string(app.Fork), string(app.Cluster)},
-		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Notice)},
+		"Balance": texts(app.Balances()), "Stream": {string(Out), string(Err), string(Place), string(Notice)},
+		"EventType": texts(app.EventTypes()), "HookWord": texts(app.HookWords()),
 	} {
 		if got := d.Components.Schemas[name].Enum; !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", name, got, want)

@@ -18,6 +18,7 @@ type Route struct {
 	Path   string
 	Name   string // the operationId in openapi.json
 	Stream bool   // the answer is a stream of server-sent events
+	Text   bool   // the answer is MetricsType instead of JSON
 }
 
 // Pattern returns the route as http.ServeMux wants it: "GET /v1/version".
@@ -43,6 +44,10 @@ const (
 	OpReopen    = "reopen"
 	OpLogs      = "logs"
 	OpEvents    = "events"
+	OpWhy       = "why"
+	OpHistory   = "history"
+	OpPorts     = "ports"
+	OpMetrics   = "metrics"
 	OpSave      = "save"
 	OpResurrect = "resurrect"
 	OpKill      = "kill"
@@ -71,6 +76,10 @@ func Routes() []Route {
 		{Method: "POST", Path: "/v1/reopen", Name: OpReopen},
 		{Method: "GET", Path: "/v1/logs", Name: OpLogs, Stream: true},
 		{Method: "GET", Path: "/v1/events", Name: OpEvents, Stream: true},
+		{Method: "GET", Path: "/v1/why", Name: OpWhy},
+		{Method: "GET", Path: "/v1/history", Name: OpHistory},
+		{Method: "GET", Path: "/v1/ports", Name: OpPorts},
+		{Method: "GET", Path: "/v1/metrics", Name: OpMetrics, Text: true},
 		{Method: "POST", Path: "/v1/save", Name: OpSave},
 		{Method: "POST", Path: "/v1/resurrect", Name: OpResurrect},
 		{Method: "POST", Path: "/v1/kill", Name: OpKill},

@@ -22,19 +22,36 @@ func isStream(contentType string) bool {
 // EventWriter sends server-sent events, one JSON value each. One goroutine at a
 // time may use it.
 type EventWriter struct {
-	w   http.ResponseWriter
-	buf bytes.Buffer
+	w     io.Writer
+	flush func() error
+	buf   bytes.Buffer
 }
 
 // NewEventWriter begins a stream as the answer to a request; the client learns
 // at once that it has begun.
 func NewEventWriter(w http.ResponseWriter) (*EventWriter, error) {
+	BeginEvents(w)
+	e := ResumeEvents(w)
+	return e, e.Flush()
+}
+
+// ResumeEvents goes on with a stream that BeginEvents has begun.
+func ResumeEvents(w http.ResponseWriter) *EventWriter {
+	return &EventWriter{w: w, flush: http.NewResponseController(w).Flush}
+}
+
+// BeginEvents writes the header of a stream.
+func BeginEvents(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", streamType)
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-	e := &EventWriter{w: w}
-	return e, e.Flush()
+}
+
+// NewEventEncoder writes the events of a stream whose header somebody else writes, and
+// who passes on what is in w.
+func NewEventEncoder(w *bufio.Writer) *EventWriter {
+	return &EventWriter{w: w, flush: w.Flush}
 }
 
 // Send writes one event. It reaches the client when the buffer is full or at
@@ -52,7 +69,7 @@ func (e *EventWriter) Send(v any) error {
 
 // Flush sends what has been written.
 func (e *EventWriter) Flush() error {
-	return http.NewResponseController(e.w).Flush()
+	return e.flush()
 }
 
 // maxEvent bounds one event: a LogLine of MaxLogLine bytes may be six times as

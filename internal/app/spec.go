@@ -42,6 +42,10 @@ const RemapLoopback = "127.0.0.1:0"
 // and the cluster protocol of Node reach the app's own code.
 const RuntimeNode = "node"
 
+// RuntimeSDK marks an app whose program is linked with Paceline's package cluster, which
+// speaks on that channel.
+const RuntimeSDK = "paceline"
+
 // Spec is what the user wants: one app. It is a plain value, complete once
 // validated: nothing in it is looked up again when a process starts.
 type Spec struct {
@@ -54,7 +58,7 @@ type Spec struct {
 	Args            []string `json:"args,omitempty"`
 	Interpreter     string   `json:"interpreter,omitempty"`      // absolute path; "" runs Exec itself
 	InterpreterArgs []string `json:"interpreter_args,omitempty"` // stand before the script (PM2's node_args)
-	Runtime         string   `json:"runtime,omitempty"`          // RuntimeNode or ""
+	Runtime         string   `json:"runtime,omitempty"`          // RuntimeNode, RuntimeSDK or ""
 	// Wrapper names the tool (npm, npx, tsx, node --watch) that starts the real
 	// program and swallows the Node channel; "" if there is none.
 	Wrapper string `json:"wrapper,omitempty"`
@@ -110,8 +114,9 @@ type Spec struct {
 	Limits    *Limits      `json:"limits,omitempty"`
 	// OnHang is what is done about an instance that accepts no connections for
 	// HangAfter although some wait: HangReport, which "" means, or HangReplace.
-	OnHang    OnHang   `json:"on_hang,omitempty"`
-	HangAfter Duration `json:"hang_after,omitempty"` // 0 means DefaultHangAfter; at least 1 s
+	OnHang    HangPolicy `json:"on_hang,omitempty"`
+	HangAfter Duration   `json:"hang_after,omitempty"` // 0 means DefaultHangAfter; at least 1 s
+	Hooks     []Hook     `json:"hooks,omitempty"`      // what is done when something happens; at most MaxHooks
 
 	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
 	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
@@ -136,6 +141,9 @@ type Spec struct {
 	// old ones stay. Zero means 10 MB and 10; negative means never and none.
 	LogMaxBytes int64 `json:"log_max_bytes,omitempty"`
 	LogKeep     int   `json:"log_keep,omitempty"`
+	// LogForward is where log lines go besides their files, as ParseForward reads it; ""
+	// is nowhere.
+	LogForward string `json:"log_forward,omitempty"`
 	// Print has what the processes write go to the output of the daemon, beside the
 	// log files; "" does not. Only a daemon in the foreground can do it.
 	Print Print `json:"print,omitempty"`
@@ -147,13 +155,13 @@ type Spec struct {
 	PM2 bool `json:"pm2,omitempty"`
 }
 
-// OnHang says what is done about an instance that hangs.
-type OnHang string
+// HangPolicy says what is done about an instance that hangs.
+type HangPolicy string
 
 // What can be done. Either way a report is saved, and an event says so.
 const (
-	HangReport  OnHang = "report"  // nothing is done to it
-	HangReplace OnHang = "replace" // a successor takes its place; its stacks are saved before it is ended
+	HangReport  HangPolicy = "report"  // nothing is done to it
+	HangReplace HangPolicy = "replace" // a successor takes its place; its stacks are saved before it is ended
 )
 
 // DefaultHangAfter is the HangAfter of a spec that has none.
@@ -191,6 +199,13 @@ func Prints() []Print { return []Print{PrintRaw, PrintJSON, PrintFormat, PrintNa
 // its sockets is none, as a worker cannot listen on a descriptor of its own.
 func (s *Spec) NodeWorkers() bool {
 	return s.Mode == Cluster && s.Runtime == RuntimeNode && s.Wrapper == "" && len(s.Sockets) == 0
+}
+
+// SDKWorkers reports whether the app's processes are workers of Paceline by package
+// cluster: they have a channel, on which they ask for sockets that cannot be adopted. What
+// else they listen on is shared like that of any other program.
+func (s *Spec) SDKWorkers() bool {
+	return s.Mode == Cluster && s.Runtime == RuntimeSDK && len(s.Sockets) == 0
 }
 
 // Defaults returns a Spec with every default that is not its zero value:
@@ -243,6 +258,12 @@ func (s *Spec) Validate() error {
 			return bad("%s holds a NUL byte", f.field)
 		}
 	}
+	if _, err := ParseForward(s.LogForward); err != nil {
+		return bad("%v", err)
+	}
+	if s.LogForward != "" && s.DisableLogs {
+		return bad("log_forward sends what is in the log files, and disable_logs keeps none")
+	}
 	if s.Mode != Fork && s.Mode != Cluster {
 		return bad("mode %q is neither fork nor cluster", s.Mode)
 	}
@@ -252,7 +273,7 @@ func (s *Spec) Validate() error {
 	if err := s.validateSharing(); err != nil {
 		return bad("%v", err)
 	}
-	if s.Runtime != "" && s.Runtime != RuntimeNode {
+	if s.Runtime != "" && s.Runtime != RuntimeNode && s.Runtime != RuntimeSDK {
 		return bad("runtime %q is not known", s.Runtime)
 	}
 	if s.Print != "" && !slices.Contains(Prints(), s.Print) {
@@ -318,7 +339,7 @@ func (s *Spec) validateParts() error {
 	case s.Job != "" && s.Instances > 1:
 		return fmt.Errorf("job: it runs once each time, so it cannot have %d instances", s.Instances)
 	}
-	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn))
+	return errors.Join(s.Watch.validate(), s.Health.validate(), s.Limits.validate(), validateDepends(s.Name, s.DependsOn), validateHooks(s.Hooks))
 }
 
 // validateSharing checks what says which addresses the instances have, and how

@@ -144,19 +144,40 @@ const (
 	EventOverlimit EventType = "restart overlimit" // given up after too many fast failures
 	EventReload    EventType = "reload"            // replaced by a successor
 	EventMessage   EventType = "message"           // the app sent a message on its channel
-	EventHang      EventType = "hang"              // it does nothing any more; Detail says what is known, and names the report
 	EventWarning   EventType = "warning"           // something the user should know; Detail says what
+
+	EventCommand      EventType = "command"       // somebody has asked for something: Detail says what, By who
+	EventConfig       EventType = "config"        // the app's configuration has changed; Detail names fields and variables, no values
+	EventReloadFailed EventType = "reload failed" // the new processes did not come up, the old ones stay; Detail says why
+	EventMemory       EventType = "memory"        // it uses more than its max_memory_restart, and is replaced
+	EventHang         EventType = "hang"          // it runs, but does not answer
 )
+
+// EventTypes lists all of them.
+func EventTypes() []EventType {
+	return []EventType{
+		EventStart, EventOnline, EventReady, EventExit, EventRestart, EventStop, EventDelete, EventOverlimit,
+		EventReload, EventMessage, EventWarning, EventCommand, EventConfig, EventReloadFailed, EventMemory, EventHang,
+	}
+}
 
 // Event is something that happened to an instance.
 type Event struct {
+	// Seq orders events: each has a greater one than all before it, also over daemons
+	// and whatever the clock does. There are gaps.
+	Seq    uint64    `json:"seq,omitempty"`
 	At     time.Time `json:"at"`
 	Type   EventType `json:"type"`
-	ID     int       `json:"id"`
-	Name   string    `json:"name"`
+	ID     int       `json:"id"`   // -1: of the app as a whole
+	Name   string    `json:"name"` // "": of no app
 	Gen    uint64    `json:"gen,omitempty"`
 	PID    int       `json:"pid,omitempty"`
 	Exit   *Exit     `json:"exit,omitempty"`
 	Detail string    `json:"detail,omitempty"`
-	Data   []byte    `json:"data,omitempty"` // EventMessage: the message as the app wrote it
+	// By says who asked for an EventCommand: "root (pace, pid 4711)".
+	By string `json:"by,omitempty"`
+	// Version tells the code of an EventStart from other code: the git commit, if there
+	// is one, and when the file of the program was written.
+	Version string `json:"version,omitempty"`
+	Data    []byte `json:"data,omitempty"` // EventMessage: the message as the app wrote it
 }

@@ -235,7 +235,7 @@ func (k *check) watchExits(ctx context.Context, name string) *exits {
 	e := &exits{cancel: cancel, news: make(chan struct{}, 1), by: map[uint64]app.Exit{}}
 	e.ended.Go(func() {
 		for again := true; again; again = pause(ctx, waitPoll) { // the daemon may be replaced meanwhile
-			err := k.client.Events(ctx, api.Handler[app.Event]{Value: func(ev app.Event) error {
+			err := k.client.Events(ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{Value: func(ev app.Event) error {
 				if ev.Type == app.EventExit && ev.Name == name && ev.Exit != nil {
 					e.add(ev.Gen, *ev.Exit)
 				}

@@ -49,15 +49,19 @@ func commandGroups() []commandGroup {
 			{"list ls l ps status", (*cli).listCommand},
 			{"jlist", (*cli).jlistCommand},
 			{"show describe desc info", (*cli).showCommand},
+			{"why", (*cli).whyCommand},
 			{"check", (*cli).checkCommand},
 			{"logs log", (*cli).logsCommand},
 			{"flush", (*cli).flushCommand},
 			{"reloadLogs", (*cli).reloadLogsCommand},
+			{"events", (*cli).eventsCommand},
 			{"wait", (*cli).waitCommand},
 			{"prettylist", (*cli).prettylistCommand},
 			{"env", (*cli).envCommand},
 			{"id", (*cli).idCommand},
+			{"metrics", (*cli).metricsCommand},
 			{"pid", (*cli).pidCommand},
+			{"web dashboard", (*cli).webCommand},
 		}},
 		{"files", "Files of apps:", []declared{
 			{"init ecosystem", (*cli).initCommand},
@@ -80,6 +84,7 @@ func commandGroups() []commandGroup {
 			{"startup", (*cli).startupCommand},
 			{"unstartup", (*cli).unstartupCommand},
 			{"version", (*cli).versionCommand},
+			{"api", (*cli).apiCommand},
 			{"completion", (*cli).completionCommand},
 			{"save dump", (*cli).saveCommand},
 			{"resurrect", (*cli).resurrectCommand},
@@ -87,6 +92,7 @@ func commandGroups() []commandGroup {
 			{"set config", (*cli).setCommand},
 			{"multiset", (*cli).multisetCommand},
 			{"get", (*cli).getCommand},
+			{"hooks", (*cli).hooksCommand},
 			{"unset", (*cli).unsetCommand},
 			{"conf", (*cli).confCommand},
 			{"report", (*cli).reportCommand},
@@ -113,7 +119,7 @@ func only(groups []commandGroup, word string) []commandGroup {
 
 // laterCommands are PM2's commands that this version does not have yet.
 func laterCommands() []string {
-	return strings.Fields(`dash dashboard imonit monit`)
+	return strings.Fields(`dash imonit monit`)
 }
 
 // laterFlags are PM2's options that this version does not have.

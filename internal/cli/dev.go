@@ -117,7 +117,7 @@ func (d *dev) hear(e app.Event) {
 		if e.Exit != nil && !e.Exit.Wanted {
 			d.errorf("%s (%d) has ended: %s", e.Name, e.ID, e.Exit)
 		}
-	case app.EventOverlimit, app.EventWarning:
+	case app.EventOverlimit, app.EventWarning, app.EventMemory, app.EventHang:
 		d.errorf("%s (%d): %s", e.Name, e.ID, e.Detail)
 	}
 }

@@ -42,6 +42,9 @@ func moreFields(s *app.Spec, now time.Time) [][2]string {
 		add("on hang", fmt.Sprintf("%s, after %s", what, s.HangLimit()))
 	}
 	add("limits", limits(s.Limits))
+	for i := range s.Hooks {
+		add("hook", hookText(&s.Hooks[i]))
+	}
 	if u := s.User; u != nil {
 		text := fmt.Sprintf("uid %d, gid %d", u.UID, u.GID)
 		if u.Name != "" {

@@ -145,7 +145,7 @@ func (f *front) watch(ctx context.Context, changed chan<- struct{}) {
 		}
 	}
 	for ctx.Err() == nil {
-		err := f.local.Events(ctx, api.Handler[app.Event]{Begun: tell, Value: func(e app.Event) error {
+		err := f.local.Events(ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{Begun: tell, Value: func(e app.Event) error {
 			if f.heard != nil {
 				f.heard(e)
 			}

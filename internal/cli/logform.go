@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"paceline/internal/api"
 	"paceline/internal/dayjs"
@@ -74,12 +76,89 @@ func (l *logs) stamp(line api.LogLine) string {
 	return l.look.paint(dim, l.lineStamp.Format(line.At.In(l.zone))) + " "
 }
 
-// marked is the text of a line with what is highlighted.
+// marked is the text of a line with what is highlighted, on a terminal.
 func (l *logs) marked(text string) string {
-	if l.highlight == "" {
+	if l.sought == nil || l.highlight == "" && !l.look.terminal {
 		return text
 	}
-	return strings.ReplaceAll(text, l.highlight, l.look.paint(highlighted, l.highlight))
+	return l.sought.ReplaceAllStringFunc(text, func(found string) string {
+		if found == "" {
+			return ""
+		}
+		return l.look.paint(highlighted, found)
+	})
+}
+
+// harmless is the text of a line as a terminal may get it: a program's output must not
+// move the cursor, change the title, or answer for the keyboard. Colours stay, and end
+// with the line.
+func (l *logs) harmless(text string) string {
+	if !l.look.terminal {
+		return text
+	}
+	return harmless(text)
+}
+
+// unruly are control characters, but the tab, and those that turn the direction of
+// writing.
+var unruly = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0, Hi: 8, Stride: 1},
+		{Lo: 0xa, Hi: 0x1f, Stride: 1},
+		{Lo: 0x7f, Hi: 0x9f, Stride: 1},
+		{Lo: 0x200e, Hi: 0x200f, Stride: 1},
+		{Lo: 0x2028, Hi: 0x202e, Stride: 1},
+		{Lo: 0x2066, Hi: 0x2069, Stride: 1},
+	},
+	LatinOffset: 3,
+}
+
+func harmless(text string) string {
+	text = strings.TrimSuffix(text, "\r")
+	clean := func(r rune) bool { return r != utf8.RuneError && !unicode.Is(unruly, r) }
+	if strings.IndexFunc(text, func(r rune) bool { return !clean(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	coloured := false
+	for text != "" {
+		if n := colourLength(text); n > 0 {
+			b.WriteString(text[:n])
+			text, coloured = text[n:], true
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(text)
+		switch {
+		case clean(r) || r == utf8.RuneError && n > 1:
+			b.WriteString(text[:n])
+		case r == utf8.RuneError || r < utf8.RuneSelf:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		default: // other controls, and what turns the direction of writing
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		text = text[n:]
+	}
+	if coloured {
+		b.WriteString("\x1b[0m")
+	}
+	return b.String()
+}
+
+// colourLength returns the length of a change of colour at the beginning of text, 0 if
+// there is none.
+func colourLength(text string) int {
+	if !strings.HasPrefix(text, "\x1b[") {
+		return 0
+	}
+	for i := 2; i < len(text) && i < 40; i++ {
+		switch c := text[i]; {
+		case c == 'm':
+			return i + 1
+		case (c < '0' || c > '9') && c != ';' && c != ':':
+			return 0
+		}
+	}
+	return 0
 }
 
 // readForms reads the formats of times.

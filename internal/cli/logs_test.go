@@ -69,6 +69,8 @@ func TestLogsForms(t *testing.T) {
 		{"", "lines=15", "0|api     | hello <world>\n0|api     | oh no\n12|worker | \xff!\n12|worker | half\n12|worker | whole\n", ""},
 		{"api --lines 3 --err", "lines=3&stream=err&target=api", "0|api     | hello", ""},
 		{"--out --lines=0", "lines=0&stream=out", "0|api     | hello", ""},
+		{"--grep a.c --ignore-case --level warn", "grep=a.c&ignore_case=1&level=warn", "0|api     | hello", ""},
+		{"api --app web --grep a -n 3", "grep=a&lines=3&target=api&target=web", "0|api     | hello", ""},
 		{"--raw", "lines=15", "hello <world>\n\xff!\nhalfwhole\n", "oh no\n"},
 		{"--json", "lines=15", `{"message":"oh no","timestamp":"2026-11-23T11:00:00Z","type":"err","process_id":0,"app_name":"api"}`, ""},
 	} {
@@ -83,7 +85,18 @@ func TestLogsForms(t *testing.T) {
 		}
 	}
 	r := f.with(t.Context(), Options{Terminal: terminal(80)}, "logs", "--nostream")
-	golden(t, "logs_terminal.txt", strings.ReplaceAll(r.stdout, "\xff", "?"))
+	golden(t, "logs_terminal.txt", r.stdout)
+	for args, says := range map[string]string{
+		"--grep (":               "no regular expression",
+		"--since 1m --until 10m": "is after until",
+		"--since soon":           "--since \"soon\" is no time",
+		"--level loud":           "none of trace, debug",
+		"--invert":               "name its expression",
+	} {
+		if r := f.run(append([]string{"logs"}, strings.Fields(args)...)...); r.exit == 0 || !strings.Contains(r.stderr, says) || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d, %q", args, r.exit, r.stderr)
+		}
+	}
 	f.set(api.OpInstances, unknown)
 	f.run("logs", "x").want(t, 1, "", "pace: logs: x: not found")
 }
@@ -162,4 +175,40 @@ func TestNoticesGoToStderr(t *testing.T) {
 		},
 	})
 	f.run("logs", "--nostream").want(t, 0, "", "pace: 120 lines were left out\n")
+}
+
+// TestHarmless: what a terminal gets can change nothing but colours.
+func TestHarmless(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain, \ttab, é, 世界 👩‍🚀":            "plain, \ttab, é, 世界 👩‍🚀",
+		"crlf\r":                             "crlf",
+		"\x1b[1;31mred\x1b[0m":               "\x1b[1;31mred\x1b[0m\x1b[0m",
+		"\x1b]0;title\a":                     `\x1b]0;title\x07`,
+		"a\x1b[2Jb\x1b[6n":                   `a\x1b[2Jb\x1b[6n`,
+		"\x1b[31":                            `\x1b[31`,
+		"back\b\b\rover":                     `back\x08\x08\x0dover`,
+		"\x9b31m \xff \u009b \u202edrow\x7f": `\x9b31m \xff \u009b \u202edrow\x7f`,
+		"\ufffd":                             "\ufffd",
+	} {
+		if got := harmless(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+// FuzzHarmless: no control character passes but a tab, and an escape only with a
+// colour.
+func FuzzHarmless(f *testing.F) {
+	f.Add("\x1b[31mred\x1b]0;x\a\x9b")
+	f.Fuzz(func(t *testing.T, text string) {
+		got := harmless(text)
+		for i, r := range got {
+			if r == '\x1b' && colourLength(got[i:]) > 0 || r == '\t' {
+				continue
+			}
+			if r < ' ' || r >= 0x7f && r < 0xa0 {
+				t.Errorf("%q: %q passes", text, r)
+			}
+		}
+	})
 }

@@ -105,17 +105,6 @@ func TestPM2Memory(t *testing.T) {
 	}
 }
 
-func TestSecretNames(t *testing.T) {
-	for name, want := range map[string]bool{
-		"API_TOKEN": true, "db_password": true, "AWS_SECRET_ACCESS_KEY": true, "STRIPE_KEY": true, "SENTRY_DSN": true,
-		"PATH": false, "NODE_ENV": false, "PORT": false, "HOME": false, "KEYBOARD": false, "TZ": false,
-	} {
-		if got := secretName(name); got != want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
 func TestListIsSorted(t *testing.T) {
 	f := newFake(t, map[string]func(*http.Request) any{api.OpInstances: give(sample())})
 	for field, first := range map[string]string{"": "0  api", "name:desc": "2  worker", "memory:desc": "6  npm-app", "restarts:desc": "2  worker"} {

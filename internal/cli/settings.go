@@ -30,8 +30,11 @@ func (c *cli) setCommand() *cobra.Command {
 
 A setting of an app that exists is put into its environment, the word as the name of
 the variable, and all of its settings as JSON in a variable of the app's name; then
-the app is restarted. No key changes Paceline itself: options of start do that.`,
+the app is restarted. One key changes Paceline itself: logs_max_total, the size that
+all log files together may have (2G if it is not set, off for no limit); the oldest
+rotated files go first.`,
 		Example: `  pace set api.level debug
+  pace set logs_max_total 4G
   pace set note "deployed by hand"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -72,6 +75,11 @@ func (c *cli) set(ctx context.Context, pairs []string) error {
 		owner, name, err := settings.Split(pairs[i])
 		if err != nil {
 			return err
+		}
+		if owner == "" && name == settings.LogsMaxTotal {
+			if _, err := settings.ParseTotal(pairs[i+1]); err != nil {
+				return err
+			}
 		}
 		all.Set(owner, name, pairs[i+1])
 		if owner != "" && !slices.Contains(apps, owner) {

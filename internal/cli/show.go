@@ -155,6 +155,7 @@ func appFields(s *app.Spec) [][2]string {
 		ready = "at its 'ready' message, " + ready
 	}
 	add("ready", ready)
+	add("logs go to", s.LogForward)
 	add("log form", logForm(s))
 	return f
 }

@@ -78,6 +78,7 @@ func logFlags(f *pflag.FlagSet, o *ecosystem.StartOptions) {
 	f.BoolVar(&o.Log.Merge, "merge-logs", false, "one file for all instances, not one for each id")
 	f.BoolVar(&o.Log.Time, "time", false, "write the time before each line")
 	f.StringVar(&o.Log.MaxSize, "log-max-size", "", "`size` at which a log file is rotated: 512K, 10M, 1G or off (default 10M)")
+	f.StringVar(&o.Log.Forward, "log-forward", "", "send each line to a `target` as well: journald, syslog, syslog://host:514, syslog+tcp://host:601 (default: none)")
 	f.StringVar(&o.Log.Keep, "log-keep", "", "`count` of rotated files that stay (default 10)")
 }
 

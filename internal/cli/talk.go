@@ -137,7 +137,7 @@ func (c *cli) attach(ctx context.Context, target, end string) error {
 		// terminal cannot be called off.
 		go c.forward(ctx, id, end)
 	}
-	err = out.follow(ctx)
+	err = out.read(ctx)
 	if ctx.Err() != nil && !errors.Is(err, errOutput) {
 		return nil
 	}

@@ -43,6 +43,5 @@ func unsupported() []without {
 		{"autoinstall", "install the packages with `npm install` before `pace start`"},
 		{"examples", "`pace help` and `pace help COMMAND` show examples of each command"},
 		{"logrotate", "log files are rotated already; --log-max-size and --log-keep of `pace start` say when, and how many stay"},
-		{"web", "PM2 has it no more either; `pace jlist` gives what it showed"},
 	}
 }

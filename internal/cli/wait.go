@@ -184,7 +184,7 @@ func (w *wait) watch(ctx context.Context, changed chan<- struct{}) {
 		}
 	}
 	for ctx.Err() == nil {
-		err := w.local.Events(ctx, api.Handler[app.Event]{Begun: tell, Value: func(app.Event) error { tell(); return nil }})
+		err := w.local.Events(ctx, api.EventsQuery{Follow: true}, api.Handler[app.Event]{Begun: tell, Value: func(app.Event) error { tell(); return nil }})
 		if err != nil && !errors.Is(err, api.ErrLost) {
 			return
 		}

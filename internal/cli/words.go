@@ -63,7 +63,7 @@ func (c *cli) env(in pm2.Instance, secrets bool) {
 	masked := false
 	for _, name := range slices.Sorted(maps.Keys(in.Spec.Env)) {
 		value := oneLine(in.Spec.Env[name])
-		if !secrets && secretName(name) && value != "" {
+		if !secrets && app.SecretName(name) && value != "" {
 			value, masked = "***", true
 		}
 		c.printf("%s: %s\n", name, value)
@@ -79,20 +79,6 @@ func inspectPlain(v any) string {
 		return text
 	}
 	return inspect.Text(v)
-}
-
-// secretName tells whether the value of a variable should not be seen in passing.
-func secretName(name string) bool {
-	name = strings.ToUpper(name)
-	for _, word := range []string{
-		"SECRET", "PASSW", "PASSPHRASE", "TOKEN", "APIKEY", "API_KEY", "PRIVATE", "CREDENTIAL", "AUTH", "ACCESS_KEY", "COOKIE", "SESSION",
-		"_KEY", "_DSN", "DATABASE_URL", "REDIS_URL", "MONGO", "_PASS", "_PWD",
-	} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *cli) idCommand() *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"slices"
 
 	"paceline/internal/api"
@@ -132,12 +133,17 @@ func (d *daemon) start(r *http.Request) (any, error) {
 	if err := checkTriggers(q.Specs); err != nil {
 		return nil, err
 	}
+	d.commandedSpecs(r, "start", q.Specs)
+	if q.Force || !d.anyRuns(q.Specs) {
+		d.configured(q.Specs)
+	}
 	if q.Force {
 		if err := d.replace(r.Context(), q.Specs); err != nil {
 			return nil, err
 		}
 	}
 	list, err := d.supervisor.Start(r.Context(), q.Specs)
+	d.notConfigured(q.Specs, err)
 	d.triggers.sync()
 	return d.reply(list, err)
 }
@@ -162,10 +168,12 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 	for i := range q.Specs {
 		names = append(names, q.Specs[i].Name)
 	}
-	var counted *verification
-	if q.Verify && q.Action == api.ApplyReload {
-		counted = d.host.verify(names)
+	var there []string // that are reloaded
+	if q.Action == api.ApplyReload {
+		there = d.existing(names)
 	}
+	d.commandedSpecs(r, string(q.Action), q.Specs)
+	counted := d.host.verify(there)
 	if q.Rename != "" {
 		err := d.supervisor.Rename(r.Context(), q.Rename, q.Specs[0].Name)
 		if err != nil {
@@ -173,20 +181,24 @@ func (d *daemon) applySpecs(r *http.Request, step func(string)) (api.ActionReply
 		}
 		d.host.rest(q.Rename, nil)
 	}
+	d.configured(q.Specs)
 	list, changes, err := d.supervisor.Apply(r.Context(), q.Specs, supervisor.ApplyOptions{
 		Reload: q.Action == api.ApplyReload, Parallel: q.Parallel, Progress: step,
 		Stopped: func(name string) { d.host.rest(name, d.slots(name)) }, // its ports come anew
 	})
+	d.notConfigured(q.Specs, err)
 	d.triggers.sync()
 	if err == nil {
 		for _, name := range names {
 			d.host.prune(name)
 		}
 	}
+	verified := counted.end()
+	d.counts.reloaded(there, err, verified)
 	reply, err := d.reply(list, err)
 	reply.Changes = changes
-	if counted != nil {
-		reply.Verified = counted.end()
+	if q.Verify {
+		reply.Verified = verified
 	}
 	return reply, err
 }
@@ -230,6 +242,7 @@ func (d *daemon) action(command func(context.Context, []int) ([]app.Status, erro
 		if err != nil {
 			return nil, err
 		}
+		d.commanded(r, path.Base(r.URL.Path), ids)
 		list, err := command(r.Context(), ids)
 		return d.reply(list, err)
 	}
@@ -280,21 +293,33 @@ func (d *daemon) reloadApps(r *http.Request, step func(string)) (api.ActionReply
 	if err := checkEnvFiles(d.specsOf(d.namesOf(ids))); err != nil {
 		return api.ActionReply{}, err
 	}
-	var counted *verification
-	if q.Verify {
-		counted = d.host.verify(d.namesOf(ids))
-	}
+	d.commanded(r, "reload", ids)
+	names := d.namesOf(ids)
+	counted := d.host.verify(names)
 	list, err := d.supervisor.Reload(r.Context(), ids, supervisor.ReloadOptions{Parallel: q.Parallel, Progress: step})
 	if err == nil {
-		for _, name := range d.namesOf(ids) {
+		for _, name := range names {
 			d.host.prune(name)
 		}
 	}
+	verified := counted.end()
+	d.counts.reloaded(names, err, verified)
 	reply, err := d.reply(list, err)
-	if counted != nil {
-		reply.Verified = counted.end()
+	if q.Verify {
+		reply.Verified = verified
 	}
 	return reply, err
+}
+
+// existing returns those of some names that apps have.
+func (d *daemon) existing(names []string) (there []string) {
+	specs := d.specs()
+	for _, name := range names {
+		if specs[name] != nil {
+			there = append(there, name)
+		}
+	}
+	return there
 }
 
 // namesOf returns the names of the apps that instances belong to.
@@ -319,9 +344,9 @@ func (d *daemon) flush(r *http.Request) (any, error) {
 	}
 	var paths []string
 	for _, s := range list {
-		for _, path := range []string{s.OutFile, s.ErrFile, s.LogFile} {
-			if path != "" && !slices.Contains(paths, path) {
-				paths = append(paths, path)
+		for _, file := range []string{s.OutFile, s.ErrFile, s.LogFile} {
+			if file != "" && !slices.Contains(paths, file) {
+				paths = append(paths, file)
 			}
 		}
 	}
@@ -350,6 +375,7 @@ func (d *daemon) scale(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.commandedNames(r, fmt.Sprintf("scale to %d", n), []string{q.App})
 	list, err := d.supervisor.Scale(r.Context(), q.App, n)
 	answer, err := d.reply(list, err)
 	if spec := d.specs()[q.App]; spec != nil && err == nil {

@@ -115,7 +115,7 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)
 	}
 	c.set = set
-	if isClusterNode(s) {
+	if asksPrimary(s) {
 		c.primary = nodeipc.NewPrimary(nodeipc.PrimaryOptions{
 			Open: c.open, Saved: c.memory.Primary, Save: c.savePrimary,
 		})
@@ -278,6 +278,16 @@ func (h *host) neighbour(c *cluster, number int) string {
 	return ""
 }
 
+// clusterList appends what there is of shared things to list.
+func (h *host) clusterList(list []*cluster) []*cluster {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.clusters {
+		list = append(list, c)
+	}
+	return list
+}
+
 // release ends the part of slots that are no longer wanted.
 func (c *cluster) release(wanted []int) {
 	c.mu.Lock()
@@ -312,7 +322,9 @@ func (c *cluster) open(r nodeipc.Request) (*nodeipc.Socket, error) {
 	if handOff {
 		mechanism = mechanismHandOff
 	}
-	c.opened(mechanism, l.Group.Reason())
+	if l.Group.Addr().Network() == "tcp" || c.mechanism() == "" {
+		c.opened(mechanism, l.Group.Reason()) // others are always shared, and do not speak for TCP
+	}
 	return &nodeipc.Socket{
 		File: l.File, Addr: l.Group.Addr(), HandOff: handOff, ByClient: c.policy == app.IPHash,
 		Close: func() { c.leave(l.Group, r.Slot) },

@@ -37,6 +37,7 @@ func (d *daemon) kill(r *http.Request) (any, error) {
 	}
 	ids := d.ids()
 	if len(ids) > 0 {
+		d.commanded(r, "kill", ids)
 		// What is asked to end must end, even if who asked does not wait for it.
 		if err := d.deleteAll(context.WithoutCancel(r.Context()), ids); err != nil {
 			return nil, fmt.Errorf("end the apps: %w", err)

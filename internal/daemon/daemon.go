@@ -14,12 +14,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"paceline/internal/adopt"
 	"paceline/internal/app"
+	"paceline/internal/events"
+	"paceline/internal/forward"
+	"paceline/internal/history"
 	"paceline/internal/keeper"
-	"paceline/internal/kernel"
 	"paceline/internal/logs"
 	"paceline/internal/nodeipc"
 	"paceline/internal/port"
@@ -48,13 +51,20 @@ type daemon struct {
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
+	past       *events.Log // what has happened
 	host       *host
 	supervisor *supervisor.Supervisor
 	triggers   *triggers
-	saving     sync.Mutex      // guards the files of saved apps
-	remembered []byte          // the state file is to be this in the end; nil: as it is then
-	left       chan struct{}   // a request asks the daemon to end
-	ending     context.Context // ends when the daemon does
+	counts     *counts
+	history    atomic.Pointer[history.Store] // nil until historyOpen is closed
+	saving     sync.Mutex                    // guards the files of saved apps
+	remembered []byte                        // the state file is to be this in the end; nil: as it is then
+	searches   chan struct{}                 // a token for each search of logs that reads files
+	left       chan struct{}                 // a request asks the daemon to end
+	ending     context.Context               // ends when the daemon does
+
+	historyOpen chan struct{}
+	changed     chan struct{} // holds a token while boundMemory has not seen the apps of now
 }
 
 // Run serves until ctx ends, the keeper is lost, or a request ends it. The apps
@@ -64,12 +74,14 @@ func Run(ctx context.Context, o Options) (err error) {
 	ending, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	d := &daemon{
-		Options: o, log: o.Log, started: time.Now(), hub: newHub(),
-		left: make(chan struct{}, 1), ending: ending,
+		Options: o, log: o.Log, started: time.Now(), searches: make(chan struct{}, maxSearches),
+		left: make(chan struct{}, 1), ending: ending, counts: newCounts(), historyOpen: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	if err := d.makeFolders(); err != nil {
 		return err
 	}
+	d.openEvents()
+	defer func() { err = errors.Join(err, d.past.Close()) }()
 	client, inventory, err := keeper.Dial(ctx, o.Keeper)
 	if err != nil {
 		return fmt.Errorf("reach the keeper: %w", err)
@@ -95,6 +107,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		hanged: map[int]string{},
 	}
 	d.host.adoption = &adoption{h: d.host}
+	d.host.forward = forward.New(forward.Options{Pump: pump, Dir: d.forwardDir(), Tell: d.warnOf})
 	if o.Foreground {
 		d.host.printer = logs.NewPrinter(logs.PrinterOptions{Out: os.Stdout, Err: os.Stderr, Log: d.warn})
 	}
@@ -114,10 +127,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(func() { defer close(lost); d.host.follow(client.Events()) })
 	parts.Go(d.sample)
 	parts.Go(d.tidy)
+	parts.Go(d.trimLogs)
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
 	parts.Go(d.watchHangs)
 	parts.Go(d.triggers.run)
+	parts.Go(d.actHooks)
 	server, served, err := d.serve(&parts)
 	if err != nil {
 		return err
@@ -158,6 +173,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if d.host.printer != nil {
 		d.host.printer.Close()
 	}
+	d.host.forward.Close()
 	err = errors.Join(err, d.host.close(), pump.Close(), client.Close())
 	parts.Wait()
 	if bereft && !o.Foreground {
@@ -218,6 +234,13 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
+	switch {
+	case e.Type == app.EventStart:
+		e.Version = d.host.versionOf(e.ID, e.Gen)
+	case e.Exit != nil:
+		e.Exit = d.host.withoutSecrets(e.ID, e.Gen, e.Exit)
+	}
+	d.counts.happened(e)
 	d.hub.publish(e)
 	if e.Type == app.EventMessage {
 		return // may be many, and is the app's own matter
@@ -232,6 +255,9 @@ func (d *daemon) happened(e app.Event) {
 	if e.Detail != "" {
 		attrs = append(attrs, "detail", e.Detail)
 	}
+	if e.By != "" {
+		attrs = append(attrs, "by", e.By)
+	}
 	d.log.Info(string(e.Type), attrs...)
 }
 
@@ -239,6 +265,10 @@ func (d *daemon) statePath() string { return filepath.Join(d.Home, "state.json")
 
 func (d *daemon) save(s supervisor.Saved) error {
 	d.triggers.touch() // they look at the apps when those have changed
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
 	if d.Foreground {
 		return nil
 	}
@@ -305,6 +335,11 @@ func (d *daemon) tidy() {
 				events, stop = d.hub.follow()
 			case e.Type == app.EventStop || e.Type == app.EventDelete || e.Type == app.EventOverlimit:
 				d.host.rest(e.Name, d.slots(e.Name))
+				if e.Type == app.EventDelete && len(d.slots(e.Name)) == 0 {
+					if err := d.host.forward.Forget(e.Name); err != nil {
+						d.warnOf(e.Name, err.Error())
+					}
+				}
 			}
 		}
 	}
@@ -318,54 +353,6 @@ func (d *daemon) slots(name string) (indexes []int) {
 		}
 	}
 	return indexes
-}
-
-// sampleEvery is how often cpu and memory are read: rarely enough that a hundred
-// idle processes cost less than a thousandth of a core.
-const sampleEvery = 2 * time.Second
-
-// burst is how many processes must have come or gone for their garbage to be
-// worth a collection; a single restart must not find the code it needs paged out.
-const burst = 10
-
-// sampleSoon is how soon after a start they are first read, for all that start
-// together at once.
-const sampleSoon = 100 * time.Millisecond
-
-func (d *daemon) sample() {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	defer d.host.stats.Close()
-	before, cleaned := 0, -burst // the daemon's own start is the first burst
-	var soon <-chan time.Time
-	for {
-		select {
-		case <-d.ending.Done():
-			return
-		case <-d.host.fresh:
-			if soon == nil {
-				soon = time.After(sampleSoon)
-			}
-			continue
-		case <-soon:
-			soon = nil
-			d.host.stats.Sample()
-			continue
-		case <-tick.C:
-			d.host.stats.Sample()
-		}
-		// A burst of starts leaves garbage behind, and code that is not needed soon
-		// again. Both go back to the system once it is over.
-		now := d.host.count()
-		over := now == before
-		if before = now; over && max(now-cleaned, cleaned-now) >= burst {
-			cleaned = now
-			debug.FreeOSMemory()
-			if err := kernel.ReleaseCode(); err != nil {
-				d.log.Debug("release memory", "error", err)
-			}
-		}
-	}
 }
 
 // serve answers the API on the socket that the keeper holds.

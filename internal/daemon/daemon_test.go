@@ -72,6 +72,8 @@ func TestKeyRoundTrip(t *testing.T) {
 func TestEnviron(t *testing.T) {
 	node := app.Spec{Name: "api", Mode: app.Cluster, Runtime: app.RuntimeNode, Env: map[string]string{"A": "1", "pm_id": "forged"}}
 	own := app.Spec{Name: "api", Mode: app.Fork, Env: map[string]string{"name": "mine", "pm_id": "5"}, EnvOwn: []string{"pm_id"}}
+	sdk := app.Spec{Name: "api", Mode: app.Cluster, Runtime: app.RuntimeSDK}
+	alone := app.Spec{Name: "api", Mode: app.Fork, Runtime: app.RuntimeSDK}
 	npm := app.Spec{Name: "api", Mode: app.Fork, Wrapper: "npm"}
 	for _, c := range []struct {
 		spec app.Spec
@@ -80,6 +82,14 @@ func TestEnviron(t *testing.T) {
 		{node, []string{
 			"A=1", "NODE_APP_INSTANCE=1", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json",
 			"NODE_UNIQUE_ID=9", "PACELINE_APP=api", "name=api", "pm_id=7",
+		}},
+		{sdk, []string{
+			"NODE_APP_INSTANCE=1", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json",
+			"NODE_UNIQUE_ID=9", "PACELINE_APP=api", "PACELINE_LISTEN=own", "name=api", "pm_id=7",
+		}},
+		{alone, []string{
+			"NODE_APP_INSTANCE=1", "NODE_CHANNEL_FD=3", "NODE_CHANNEL_SERIALIZATION_MODE=json",
+			"PACELINE_APP=api", "name=api", "pm_id=7",
 		}},
 		{npm, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "name=api", "pm_id=7"}},
 		{own, []string{"NODE_APP_INSTANCE=1", "PACELINE_APP=api", "name=mine", "pm_id=5"}},
@@ -149,7 +159,7 @@ func TestLastLinesSayWhy(t *testing.T) {
 }
 
 func TestHubDropsWhoIsTooSlow(t *testing.T) {
-	h := newHub()
+	h := newHub(func(e app.Event) app.Event { return e })
 	slow, stopSlow := h.follow()
 	defer stopSlow()
 	for i := range followerBuffer {
@@ -194,7 +204,7 @@ func newDaemon(t *testing.T) *daemon {
 	t.Helper()
 	d := &daemon{
 		Options: Options{Home: t.TempDir(), Version: "1.2.3"},
-		log:     slog.New(slog.DiscardHandler), hub: newHub(), ending: context.Background(),
+		log:     slog.New(slog.DiscardHandler), hub: newHub(func(e app.Event) app.Event { return e }), ending: context.Background(), counts: newCounts(),
 		supervisor: supervisor.New(supervisor.Options{}),
 	}
 	t.Cleanup(d.supervisor.Close)
@@ -208,7 +218,7 @@ func TestAPIServesItsOwnUserAlone(t *testing.T) {
 		uid  int
 		code int
 	}{{os.Geteuid(), http.StatusOK}, {os.Geteuid() + 1, http.StatusBadRequest}, {-1, http.StatusBadRequest}} {
-		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, c.uid), http.MethodGet, "/v1/version", nil)
+		r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, peer{uid: c.uid}), http.MethodGet, "/v1/version", nil)
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		if w.Code != c.code {

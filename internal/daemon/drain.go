@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"paceline/internal/app"
 	"paceline/internal/drain"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
@@ -57,7 +56,7 @@ func (h *host) drainAdopted(p *process) bool {
 		c.setLeaving(p.key)
 		c.leaveRotation(ctx, is)
 		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(p, is)}
-		if p.Spec.Runtime == app.RuntimeNode && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
+		if p.Spec.Runtime != "" && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
 			o.Closed = true // each of its answers closes the connection now
 		}
 		if o.Queues {

@@ -22,11 +22,14 @@ type given struct {
 }
 
 // hasChannel reports whether the app's processes get a Node IPC channel: node
-// itself does, and a program that was told to speak on it. A wrapper such as
-// npm would swallow it.
+// itself does, a program with package cluster, and one that was told to speak on it. A
+// wrapper such as npm would swallow it.
 func hasChannel(s *app.Spec) bool {
-	return (s.Runtime == app.RuntimeNode && s.Wrapper == "") || s.WaitReady || s.ShutdownWithMessage
+	return (s.Runtime == app.RuntimeNode && s.Wrapper == "") || s.Runtime == app.RuntimeSDK || s.WaitReady || s.ShutdownWithMessage
 }
+
+// asksPrimary reports whether the app's processes may ask us for sockets on their channel.
+func asksPrimary(s *app.Spec) bool { return isClusterNode(s) || s.SDKWorkers() }
 
 // isClusterNode reports whether the app's processes are workers of Node's
 // cluster module with Paceline as their primary.
@@ -110,8 +113,11 @@ func environ(l supervisor.Launch, g given) ([]string, error) {
 		env["NODE_CHANNEL_FD"] = strconv.Itoa(g.channel)
 		env["NODE_CHANNEL_SERIALIZATION_MODE"] = "json"
 	}
-	if isClusterNode(s) {
+	if asksPrimary(s) {
 		env["NODE_UNIQUE_ID"] = strconv.FormatUint(g.worker, 10)
+	}
+	if s.SDKWorkers() {
+		env["PACELINE_LISTEN"] = "own" // a TCP socket of its own will be adopted
 	}
 	if len(g.sockets) > 0 { // LISTEN_PID comes when the process knows it; see ListenPID
 		env["LISTEN_FDS"] = strconv.Itoa(len(g.sockets))

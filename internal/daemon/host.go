@@ -13,10 +13,12 @@ import (
 
 	"paceline/internal/app"
 	"paceline/internal/cgroup"
+	"paceline/internal/forward"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
 	"paceline/internal/logs"
 	"paceline/internal/port"
+	"paceline/internal/revision"
 	"paceline/internal/stats"
 	"paceline/internal/supervisor"
 )
@@ -30,6 +32,7 @@ type host struct {
 	preload string // path of the drain preload; "" if it could not be written
 	keeper  *keeper.Client
 	pump    *logs.Pump
+	forward *forward.Manager
 	printer *logs.Printer // nil if the daemon is in the background
 	stats   *stats.Sampler
 	log     *slog.Logger
@@ -63,6 +66,7 @@ const spawnTimeout = 30 * time.Second
 func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
 	p := h.newProcess(l, sink)
 	p.aside = beginsAside(l.Spec)
+	h.watchForward(p)
 	var ours []*os.File // needed until the process has them
 	defer func() {
 		for _, f := range ours {
@@ -73,7 +77,8 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		}
 	}()
 
-	p.stderrFrom = fileSize(p.files.err)
+	p.clean = secretsOf(l.Spec)
+	p.stderrFrom, p.revision = fileSize(p.files.err), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	path, argv := command(l.Spec, h.preload)
 	spawn := keeper.Spawn{
 		Key: p.key, Path: path, Argv: argv, Dir: l.Spec.Cwd, Files: []*os.File{nil}, Credential: credential(l.Spec.User),
@@ -113,7 +118,7 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		ours = append(ours, spawn.CgroupFD)
 	}
 	given := given{pm2: h.pm2Vars(l)}
-	if isClusterNode(l.Spec) {
+	if asksPrimary(l.Spec) {
 		given.worker = p.cluster.nextWorker()
 	}
 	var listens []net.Addr
@@ -184,6 +189,8 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if err := h.add(p); err != nil {
 		return 0, time.Time{}, err
 	}
+	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
+	h.watchForward(p)
 	h.resumeCgroup(p)
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)
@@ -239,7 +246,9 @@ func (h *host) Drain(r supervisor.Ref) bool {
 		return false
 	}
 	if !isClusterNode(p.Spec) {
-		return h.drainAdopted(p)
+		if drained := h.drainAdopted(p); drained || !p.Spec.SDKWorkers() {
+			return drained
+		}
 	}
 	if p.worker == nil || p.cluster == nil {
 		return false

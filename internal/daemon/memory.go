@@ -20,15 +20,24 @@ const memoryPatience = 10 * time.Second
 func (d *daemon) boundMemory() {
 	tick := time.NewTicker(memoryEvery)
 	defer tick.Stop()
+	tick.Stop()
+	ticks := false
 	until := map[string]time.Time{} // by process: it is being seen to
 	for {
+		// Nobody is woken where no app has a bound.
+		if bounds := d.boundsMemory(); bounds && !ticks {
+			tick.Reset(memoryEvery)
+			ticks = true
+		} else if !bounds && ticks {
+			tick.Stop()
+			ticks = false
+		}
 		select {
 		case <-d.ending.Done():
 			return
-		case <-tick.C:
-		}
-		if !d.boundsMemory() {
+		case <-d.changed:
 			continue
+		case <-tick.C:
 		}
 		now := time.Now()
 		maps.DeleteFunc(until, func(_ string, t time.Time) bool { return now.After(t) })

@@ -10,8 +10,8 @@ import (
 
 var errLinux = errors.New("the daemon needs Linux")
 
-// peerUID fails: asking who is at the other end is written for Linux.
-func peerUID(*net.UnixConn) (uid int, near bool, err error) { return -1, false, errLinux }
+// peerOf fails: asking who is at the other end is written for Linux.
+func peerOf(*net.UnixConn) (peer, error) { return peer{uid: -1}, errLinux }
 
 // openPipe fails: the daemon needs Linux.
 func openPipe() (read, write *os.File, err error) { return nil, nil, errLinux }

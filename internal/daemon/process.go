@@ -110,15 +110,20 @@ const defaultDate = "YYYY-MM-DDTHH:mm:ss"
 
 // logForm says in which form a stream of a process is written; nil: as it comes.
 func logForm(p *process, stream string) *logs.Form {
-	f := logs.Form{Date: p.Spec.LogDateFormat, JSON: p.Spec.LogJSON}
-	if f.Date == "" && p.Spec.LogTime {
-		f.Date = defaultDate
-	}
+	f := logs.Form{Date: dateOf(p.Spec), JSON: p.Spec.LogJSON}
 	if f == (logs.Form{}) {
 		return nil
 	}
 	f.Stream, f.ID, f.Name = stream, p.ID, p.Spec.Name
 	return &f
+}
+
+// dateOf returns the format of the time before each line; "" if there is none.
+func dateOf(s *app.Spec) string {
+	if s.LogDateFormat == "" && s.LogTime {
+		return defaultDate
+	}
+	return s.LogDateFormat
 }
 
 // stderrLines is how many of a process's last lines are kept, stderrRead among how
@@ -206,7 +211,7 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 		Save:  func(note []byte) { h.note(channelName(p.key), note) },
 		Event: func(e nodeipc.Event) { h.heard(p, e) },
 	}
-	if isClusterNode(p.Spec) {
+	if asksPrimary(p.Spec) {
 		o.Primary = p.cluster.primary
 	}
 	worker, err := nodeipc.Attach(o)
@@ -221,12 +226,16 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 func (h *host) heard(p *process, e nodeipc.Event) {
 	switch e.Kind {
 	case nodeipc.Online:
-		p.sink(supervisor.Online{})
+		if isClusterNode(p.Spec) { // others are online when they run
+			p.sink(supervisor.Online{})
+		}
 	case nodeipc.Ready:
 		p.sink(supervisor.Ready{})
 	case nodeipc.Listening:
-		h.place(p.cluster, p.cluster.serve(p.Index, p.key, true)...)
-		p.sink(supervisor.Listening{Addr: addrText(e.Addr)})
+		if isClusterNode(p.Spec) {
+			h.place(p.cluster, p.cluster.serve(p.Index, p.key, true)...)
+		}
+		p.sink(supervisor.Listening{Addr: addrText(e.Addr), Shared: !isClusterNode(p.Spec)})
 	case nodeipc.Closed:
 		p.sink(supervisor.Unlistening{Addr: addrText(e.Addr)})
 	case nodeipc.Message:

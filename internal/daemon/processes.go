@@ -4,9 +4,11 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"paceline/internal/app"
 	"paceline/internal/cgroup"
 	"paceline/internal/keeper"
 	"paceline/internal/nodeipc"
+	"paceline/internal/redact"
 	"paceline/internal/supervisor"
 )
 
@@ -23,12 +25,14 @@ type process struct {
 	cgroup       string          // the folder of its own cgroup; "" if it has none
 	cgroupParent *cgroup.Parent  // what that is in
 
-	pid        int           // with startTicks, 0 until it has started
-	startTicks uint64        // tells it from a later process of the same number
-	stderrFrom int64         // where what it writes begins in its error log; 0 after a daemon restart
-	stderrDone chan struct{} // closed when all it wrote to stderr is in the file
-	ended      chan struct{} // closed when it has ended
-	exitTold   chan struct{} // closed when the supervisor knows of its exit
+	pid        int                 // with startTicks, 0 until it has started
+	startTicks uint64              // tells it from a later process of the same number
+	stderrFrom int64               // where what it writes begins in its error log; 0 after a daemon restart
+	revision   string              // of its code; see revision.Of
+	clean      func(string) string // takes its secrets out of a text; nil: not started yet
+	stderrDone chan struct{}       // closed when all it wrote to stderr is in the file
+	ended      chan struct{}       // closed when it has ended
+	exitTold   chan struct{}       // closed when the supervisor knows of its exit
 
 	aside    bool        // its checks say that it is not ready, and it shares nothing yet; guarded by host.mu
 	examined atomic.Bool // it is asked what it is doing, and what it listens on now is no port of its app
@@ -72,7 +76,7 @@ func (h *host) add(p *process) (err error) {
 	defer h.mu.Unlock()
 	h.awaitRest(p.Spec.Name)
 	before := h.clusters[p.Spec.Name] != nil || h.kept.has(clusterPrefix+p.Spec.Name)
-	if before || isClusterNode(p.Spec) || len(p.Spec.Sockets) > 0 {
+	if before || asksPrimary(p.Spec) || len(p.Spec.Sockets) > 0 {
 		if p.cluster, err = h.clusterOf(p.Spec); err != nil {
 			return err
 		}
@@ -123,6 +127,38 @@ func (h *host) remove(p *process) {
 		c.forget(p.key)
 		c.mu.Unlock()
 	}
+}
+
+// versionOf returns the revision of the code that a process was started with.
+func (h *host) versionOf(id int, gen uint64) string {
+	if p := h.find(keyOf(supervisor.Ref{ID: id, Gen: gen})); p != nil {
+		return p.revision
+	}
+	return ""
+}
+
+// withoutSecrets returns an exit whose last lines hold no secrets of the process: the
+// event of it is kept, and told to hooks.
+func (h *host) withoutSecrets(id int, gen uint64, e *app.Exit) *app.Exit {
+	p := h.find(keyOf(supervisor.Ref{ID: id, Gen: gen}))
+	if p == nil || p.clean == nil || len(e.Stderr) == 0 && e.Error == "" {
+		return e
+	}
+	exit := *e
+	exit.Error, exit.Stderr = p.clean(e.Error), nil
+	for _, line := range e.Stderr {
+		exit.Stderr = append(exit.Stderr, p.clean(line))
+	}
+	return &exit
+}
+
+// secretsOf is what takes the secrets of an app's processes out of a text.
+func secretsOf(spec *app.Spec) func(string) string {
+	env, err := variables(spec)
+	if err != nil { // a .env file is gone
+		env = spec.Env
+	}
+	return redact.Of(env)
 }
 
 func (h *host) find(key string) *process {

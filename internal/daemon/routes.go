@@ -30,18 +30,21 @@ func (d *daemon) handlers() map[string]func(*http.Request) (any, error) {
 		api.OpSend:      d.sendInput,
 		api.OpTrigger:   d.trigger,
 		api.OpReopen:    d.reopen,
+		api.OpWhy:       d.why,
 		api.OpSave:      d.saveApps,
 		api.OpResurrect: d.resurrect,
 		api.OpKill:      d.kill,
 		api.OpUpdate:    d.update,
 		api.OpDoctor:    d.doctor,
+		api.OpHistory:   d.showHistory,
+		api.OpPorts:     d.ports,
 	}
 }
 
 // streams serves the operations that answer with server-sent events.
 func (d *daemon) streams() map[string]func(http.ResponseWriter, *http.Request) error {
 	return map[string]func(http.ResponseWriter, *http.Request) error{
-		api.OpLogs:   d.followLogs,
+		api.OpLogs:   d.serveLogs,
 		api.OpEvents: d.followEvents,
 	}
 }
@@ -51,14 +54,21 @@ func (d *daemon) actions() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{api.OpReload: d.reload, api.OpApply: d.apply}
 }
 
+// texts serves the operations that answer with text.
+func (d *daemon) texts() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{api.OpMetrics: d.showMetrics}
+}
+
 // routes builds the handler of the whole API.
 func (d *daemon) routes() http.Handler {
 	mux := http.NewServeMux()
-	handlers, streams, actions := d.handlers(), d.streams(), d.actions()
+	handlers, streams, actions, texts := d.handlers(), d.streams(), d.actions(), d.texts()
 	for _, r := range api.Routes() {
 		switch {
 		case r.Stream && streams[r.Name] != nil:
 			mux.Handle(r.Pattern(), d.stream(streams[r.Name]))
+		case r.Text && texts[r.Name] != nil:
+			mux.Handle(r.Pattern(), texts[r.Name])
 		case actions[r.Name] != nil:
 			mux.Handle(r.Pattern(), limited(actions[r.Name]))
 		case handlers[r.Name] != nil:

@@ -125,6 +125,11 @@ func (d *daemon) resurrect(r *http.Request) (any, error) {
 		return nil, err
 	}
 	saved, warnings := d.saved(q.PM2)
+	var specs []app.Spec
+	for i := range saved {
+		specs = append(specs, saved[i].Spec)
+	}
+	d.commandedSpecs(r, "resurrect", specs)
 	list, err := d.bring(r.Context(), saved)
 	answer, err := d.reply(list, err)
 	answer.Warnings = append(warnings, answer.Warnings...)

@@ -118,6 +118,13 @@ func (c *cluster) opened(mechanism, reason string) {
 	c.keep(c.encode())
 }
 
+// mechanism returns that of the port opened last.
+func (c *cluster) mechanism() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.memory.Mechanism
+}
+
 // promote ends the trial of a process.
 func (c *cluster) promote(key string) {
 	c.mu.Lock()

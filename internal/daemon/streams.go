@@ -11,6 +11,8 @@ import (
 	"paceline/internal/api"
 	"paceline/internal/app"
 	"paceline/internal/logs"
+	"paceline/internal/logs/search"
+	"paceline/internal/logsearch"
 )
 
 // stream serves an operation that answers with events until the client leaves.
@@ -31,56 +33,42 @@ func (d *daemon) stream(handle func(http.ResponseWriter, *http.Request) error) h
 	})
 }
 
-// followEvents sends what happens from now on.
-func (d *daemon) followEvents(w http.ResponseWriter, r *http.Request) error {
-	events, stop := d.hub.follow()
-	defer stop()
-	out, err := api.NewEventWriter(w)
-	if err != nil {
-		return err
-	}
-	for {
-		select {
-		case <-r.Context().Done():
-			return nil
-		case e, ok := <-events:
-			if !ok {
-				return nil // too slow: the client sees the stream end, and may come again
-			}
-			if err := out.Send(e); err != nil {
-				return err
-			}
-			if len(events) == 0 {
-				if err := out.Flush(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-}
-
 // logBuffer is how many lines wait for a client; more wait in the files.
 const logBuffer = 256
 
-// followLogs sends the last lines of logs, and what is added to them.
-func (d *daemon) followLogs(w http.ResponseWriter, r *http.Request) (err error) {
+// serveLogs sends what a query of logs selects.
+func (d *daemon) serveLogs(w http.ResponseWriter, r *http.Request) error {
 	q, err := api.DecodeLogs(r.URL.Query())
 	if err != nil {
 		return err
 	}
+	events, stop := d.hub.follow() // before the first look at the files, so that no instance is missed
+	defer stop()
 	list, err := d.selected(q.Targets)
 	if err != nil {
 		return apiError(err)
 	}
-	events, stop := d.hub.follow() // before the first look at the files, so that no instance is missed
-	defer stop()
+	known := logsKnown{}
+	sources := d.logsOf(list, q, known)
+	if q.Searches() {
+		return d.searchLogs(w, r, q, sources, known, events)
+	}
+	return d.followLogs(w, r, q, sources, known, events)
+}
+
+// followLogs sends the last lines of logs, and what is added to them.
+func (d *daemon) followLogs(
+	w http.ResponseWriter, r *http.Request, q api.LogsQuery, sources []logsearch.Source, known logsKnown, events <-chan app.Event,
+) (err error) {
 	follower := logs.NewFollower(logs.FollowOptions{Pump: d.host.pump, Follow: q.Follow})
 	defer func() { err = errors.Join(err, follower.Close()) }()
-	known := map[string]bool{}
-	for _, s := range list {
-		if err := addLogs(follower, known, s, q.Stream, q.Lines); err != nil {
+	var places []api.LogLine
+	for _, s := range sources {
+		place, err := addLog(follower, s, q)
+		if err != nil {
 			return apiError(err)
 		}
+		places = append(places, place...)
 	}
 
 	ctx, cancel := context.WithCancel(r.Context())
@@ -96,13 +84,22 @@ func (d *daemon) followLogs(w http.ResponseWriter, r *http.Request) (err error) 
 	if err != nil {
 		return err
 	}
+	for _, place := range places {
+		if err := out.Send(place); err != nil {
+			return err
+		}
+	}
 	for {
 		select {
 		case line, ok := <-lines:
 			if !ok {
 				return out.Flush()
 			}
-			if err := out.Send(logLine(line)); err != nil {
+			e := logsearch.LineOf(line)
+			if q.Places {
+				e.Pos = line.End.String()
+			}
+			if err := out.Send(e); err != nil {
 				return err
 			}
 			if len(lines) == 0 {
@@ -115,12 +112,43 @@ func (d *daemon) followLogs(w http.ResponseWriter, r *http.Request) (err error) 
 				return nil
 			}
 			if e.Type == app.EventStart && q.Follow {
-				d.addNewLogs(follower, known, q)
+				for _, s := range d.newLogs(q, known) {
+					if err := follower.Add(s.Source.Source, 0); err != nil {
+						d.log.Warn("follow log", "app", s.Name, "error", err)
+					}
+				}
 			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// addLog has a log followed from where the client wants it.
+func addLog(f *logs.Follower, s logsearch.Source, q api.LogsQuery) (places []api.LogLine, err error) {
+	if s.Pos != "" {
+		from, err := logs.ParsePosition(s.Pos)
+		if err != nil {
+			return nil, &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+		}
+		return placeOf(s, from, q), f.AddAt(s.Source.Source, from)
+	}
+	end, err := logs.End(s.Path)
+	if err == nil {
+		err = f.Add(s.Source.Source, q.Lines)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read log of %s: %w", s.Name, err)
+	}
+	return placeOf(s, end, q), nil
+}
+
+// placeOf tells where a log is followed from, if the client asks for that.
+func placeOf(s logsearch.Source, at logs.Position, q api.LogsQuery) []api.LogLine {
+	if !q.Places || !q.Follow {
+		return nil
+	}
+	return []api.LogLine{{ID: s.ID, Name: s.Name, Stream: api.Place, Line: s.Stream, Pos: at.String()}}
 }
 
 // readLogs passes lines on until there are no more.
@@ -142,49 +170,44 @@ func readLogs(ctx context.Context, f *logs.Follower, lines chan<- logs.Line) err
 	}
 }
 
-// addNewLogs adds the logs of instances that have come since.
-func (d *daemon) addNewLogs(f *logs.Follower, known map[string]bool, q api.LogsQuery) {
+// logsKnown are the paths of logs that are followed already: with merged logs several
+// instances share one.
+type logsKnown map[string]bool
+
+// logsOf returns the logs of instances that a query selects and that are not known yet.
+func (d *daemon) logsOf(list []app.Status, q api.LogsQuery, known logsKnown) (sources []logsearch.Source) {
+	specs := d.specs()
+	for _, s := range list {
+		for _, log := range []struct {
+			stream api.Stream
+			path   string
+		}{{api.Out, s.OutFile}, {api.Err, s.ErrFile}} {
+			if log.path == "" || known[log.path] || !slices.Contains([]api.Stream{api.All, log.stream}, q.Stream) {
+				continue
+			}
+			known[log.path] = true
+			source := logsearch.Source{Source: search.Source{
+				Source: logs.Source{Path: log.path, ID: s.ID, Name: s.Name, Stream: string(log.stream)}, Err: log.stream == api.Err,
+			}}
+			if spec := specs[s.Name]; spec != nil && !spec.LogJSON {
+				source.Date = dateOf(spec)
+			}
+			for _, p := range q.After {
+				if p.ID == s.ID && p.Stream == log.stream {
+					source.Pos = p.Pos
+				}
+			}
+			sources = append(sources, source)
+		}
+	}
+	return sources
+}
+
+// newLogs returns the logs of instances that have come since.
+func (d *daemon) newLogs(q api.LogsQuery, known logsKnown) []logsearch.Source {
 	list, err := d.selected(q.Targets)
 	if err != nil {
-		return // the targets mean nothing at the moment
+		return nil // the targets mean nothing at the moment
 	}
-	for _, s := range list {
-		if err := addLogs(f, known, s, q.Stream, 0); err != nil {
-			d.log.Warn("follow log", "app", s.Name, "error", err)
-		}
-	}
-}
-
-// addLogs adds an instance's logs, each file once: with merged logs several
-// instances share one.
-func addLogs(f *logs.Follower, known map[string]bool, s app.Status, stream api.Stream, lines int) error {
-	for _, log := range []struct {
-		stream api.Stream
-		path   string
-	}{{api.Out, s.OutFile}, {api.Err, s.ErrFile}} {
-		if log.path == "" || known[log.path] || !slices.Contains([]api.Stream{api.All, log.stream}, stream) {
-			continue
-		}
-		known[log.path] = true
-		source := logs.Source{Path: log.path, ID: s.ID, Name: s.Name, Stream: string(log.stream)}
-		if err := f.Add(source, lines); err != nil {
-			return fmt.Errorf("read log of %s: %w", s.Name, err)
-		}
-	}
-	return nil
-}
-
-// logLine translates a line, or the notice that some were left out.
-func logLine(l logs.Line) api.LogLine {
-	line := api.LogLine{ID: l.ID, Name: l.Name, Stream: api.Stream(l.Stream), At: l.At, More: l.More}
-	if l.Skipped != 0 {
-		line.Stream = api.Notice
-		line.Line = "lines were left out, because they came faster than they were read"
-		if l.Skipped > 0 {
-			line.Line = fmt.Sprintf("%d bytes were left out, because they came faster than they were read", l.Skipped)
-		}
-		return line
-	}
-	line.SetText([]byte(l.Text))
-	return line
+	return d.logsOf(list, q, known)
 }

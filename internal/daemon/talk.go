@@ -32,6 +32,7 @@ func (d *daemon) signal(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.commanded(r, "signal "+app.SignalName(sig), ids)
 	list, err := d.supervisor.Signal(ids, sig)
 	return d.reply(list, err)
 }
@@ -111,6 +112,9 @@ func (d *daemon) trigger(r *http.Request) (any, error) {
 	}
 	if len(able) == 0 {
 		return nil, noAction(q, list, others)
+	}
+	for _, p := range able {
+		d.commanded(r, "trigger "+q.Action, []int{p.ID})
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), q.Timeout())
 	defer cancel()

@@ -17,7 +17,10 @@ const ISO = "2006-01-02T15:04:05.000Z"
 const MaxFormat = 256
 
 // Format is a format string that has been read. The zero value writes nothing.
-type Format struct{ parts []part }
+type Format struct {
+	parts []part
+	reads []reading // the same, for Read; nil where a part cannot be read
+}
 
 // part writes one token.
 type part func(dst []byte, t time.Time) []byte
@@ -88,6 +91,7 @@ func Parse(text string) (Format, error) {
 		for _, token := range tokens {
 			if strings.HasPrefix(rest, token.text) {
 				f.parts, n = append(f.parts, token.write), len(token.text)
+				f.reads = append(f.reads, readings[token.text])
 				break
 			}
 		}
@@ -102,6 +106,12 @@ func Parse(text string) (Format, error) {
 
 func (f *Format) literal(text string) {
 	f.parts = append(f.parts, func(dst []byte, _ time.Time) []byte { return append(dst, text...) })
+	f.reads = append(f.reads, func(b []byte, _ *moment) int {
+		if len(b) < len(text) || string(b[:len(text)]) != text {
+			return -1
+		}
+		return len(text)
+	})
 }
 
 // Append writes t, in its own zone, to dst.

@@ -73,3 +73,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRead: what Append writes Read reads, as far as the format tells.
+func TestRead(t *testing.T) {
+	for format, want := range map[string]time.Time{
+		"YYYY-MM-DD HH:mm:ss.SSS Z":  at,
+		"D. MMMM YY [at] h:m:s a ZZ": at.Truncate(time.Second),
+		"x":                          at,
+		"ddd MMM D HH:mm:ss YYYY":    time.Date(2026, 2, 7, 4, 5, 6, 0, time.UTC),
+		"YYYY-MM-DD-HH:mm:ss":        time.Date(2026, 2, 7, 4, 5, 6, 0, time.UTC),
+	} {
+		f, err := Parse(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := f.Format(at)
+		got, n, ok := f.Read([]byte(text+": rest"), time.UTC)
+		if !ok || n != len(text) || !got.Equal(want) {
+			t.Errorf("%s: %q is read as %v, %d, %v", format, text, got, n, ok)
+		}
+	}
+	for format, text := range map[string]string{"HH:mm": "12:30", "YYYY-MM-DD HH": "2026-13-01 01", "DDD": "x", "YYYY": ""} {
+		f, err := Parse(format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, ok := f.Read([]byte(text), time.UTC); ok {
+			t.Errorf("%s: %q is read as %v", format, text, got)
+		}
+	}
+}

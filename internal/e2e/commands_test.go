@@ -53,6 +53,7 @@ func commands() map[string]command {
 		"many":       cmdMany,
 		"memory":     cmdMemory,
 		"slowreader": cmdSlowReader,
+		"promlint":   cmdPromLint,
 	}
 }
 
@@ -210,12 +211,12 @@ func cmdLoad(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// pids VARIABLE [NAME]: the pids of all instances, or of one app, as a variable.
+// pids VARIABLE [NAME...]: the pids of all instances, or of some apps, as a variable.
 func cmdPIDs(ts *testscript.TestScript, _ bool, args []string) {
-	need(ts, args, 1, "pids VARIABLE [NAME]")
+	need(ts, args, 1, "pids VARIABLE [NAME...]")
 	var pids []string
 	for _, in := range instances(ts) {
-		if len(args) == 1 || in.Name == args[1] {
+		if len(args) == 1 || slices.Contains(args[1:], in.Name) {
 			pids = append(pids, strconv.Itoa(in.PID))
 		}
 	}

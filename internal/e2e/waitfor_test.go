@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -17,9 +18,9 @@ import (
 	"paceline/internal/e2e/proc"
 )
 
-// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | show TARGET PATTERN | answer PORT PATTERN | listen PORT | refused PORT
+// waitfor file FILE PATTERN | gone PID... | restarts ID N | status NAME STATE | list PATTERN | show TARGET PATTERN | answer PORT PATTERN | listen PORT | refused PORT | api PATH PATTERN
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, args, 2, "waitfor file|gone|restarts|status|list|answer|listen|refused ...")
+	need(ts, args, 2, "waitfor file|gone|restarts|status|list|answer|listen|refused|api ...")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	last := ""
@@ -38,6 +39,30 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 			last = string(text[max(0, len(text)-2000):])
 			return err == nil && pattern.Match(text)
 		})
+	case "api":
+		need(ts, args, 3, "waitfor api PATH PATTERN")
+		pattern, err := regexp.Compile("(?m)" + args[2])
+		ts.Check(err)
+		client := http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(stateOf(ts).home, "pace.sock"))
+			},
+		}}
+		poll(func() bool {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pace"+args[1], nil)
+			ts.Check(err)
+			response, err := client.Do(request)
+			if err != nil {
+				last = err.Error()
+				return false
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			last = string(text)
+			return err == nil && response.StatusCode == http.StatusOK && pattern.Match(text)
+		})
+		fmt.Fprintln(ts.Stdout(), last)
 	case "gone":
 		for word := range strings.FieldsSeq(strings.Join(args[1:], " ")) {
 			pid, err := strconv.Atoi(word)

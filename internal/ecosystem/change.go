@@ -44,6 +44,7 @@ var changers = map[string]func(to, from *app.Spec){
 	"disable-logs":              func(to, from *app.Spec) { to.DisableLogs = from.DisableLogs },
 	"log-max-size":              func(to, from *app.Spec) { to.LogMaxBytes = from.LogMaxBytes },
 	"log-keep":                  func(to, from *app.Spec) { to.LogKeep = from.LogKeep },
+	"log-forward":               func(to, from *app.Spec) { to.LogForward = from.LogForward },
 	"depends-on":                func(to, from *app.Spec) { to.DependsOn = from.DependsOn },
 	"limit-memory":              func(to, from *app.Spec) { limit(to, from, func(t, f *app.Limits) { t.MemoryBytes = f.MemoryBytes }) },
 	"limit-cpu":                 func(to, from *app.Spec) { limit(to, from, func(t, f *app.Limits) { t.CPU = f.CPU }) },
@@ -205,8 +206,11 @@ func reinterpret(to *app.Spec, o *StartOptions, p places, given []string) error 
 		return err
 	}
 	r.apply(to, to.Exec)
-	if to.Runtime = ""; r.interpreter != "" && isNode(r.interpreter) && to.Wrapper == "" {
+	switch to.Runtime = ""; {
+	case r.interpreter != "" && isNode(r.interpreter) && to.Wrapper == "":
 		to.Runtime = app.RuntimeNode
+	case r.interpreter == "" && usesSDK(to.Exec):
+		to.Runtime = app.RuntimeSDK
 	}
 	return nil
 }

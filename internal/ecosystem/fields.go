@@ -25,6 +25,7 @@ const (
 	shapeEnv      shape = "object"
 	shapeSwitch   shape = "true, false, list or text"
 	shapeLog      shape = "true, false or text"
+	shapeHooks    shape = "list of objects, or one"
 	shapeDepends  shape = "list, text or object"
 	shapeObject   shape = "object of its own" // described in the docs by hand
 	shapeAny      shape = "anything"

@@ -248,6 +248,10 @@ func logFields() []field {
 			name: "log_keep", group: "Logs", shape: shapeNumber, flag: "--log-keep", def: "10", doc: "How many rotated files stay.",
 			set: numbered("a number", func(o *StartOptions) *string { return &o.Log.Keep }),
 		},
+		{
+			name: "log_forward", group: "Logs", shape: shapeText, flag: "--log-forward", def: "none", doc: "Send each line on as well: `journald`, `syslog`, `syslog://host:514`, `syslog+tcp://host:601`.",
+			set: texted(func(o *StartOptions) *string { return &o.Log.Forward }),
+		},
 	}
 }
 
@@ -260,6 +264,7 @@ func relationFields() []field {
 
 func otherFields() []field {
 	return []field{
+		{name: "hooks", group: "Hooks", shape: shapeHooks, def: "none", doc: "What is done when something happens: objects of `on` (crash, errored, reload_failed, memory, hang, ...), `exec` or `webhook`, `timeout` and `retries`. See events.md.", set: hooks},
 		{name: "post_update", group: "Deployment", shape: shapeWords, def: "none", doc: "Commands for after an update of the code.", set: postUpdate},
 	}
 }

@@ -83,6 +83,10 @@ func policy(o *StartOptions, spec *app.Spec) error {
 	if spec.LogMaxBytes, err = logSize("--log-max-size", o.Log.MaxSize); err != nil {
 		return err
 	}
+	if _, err := app.ParseForward(o.Log.Forward); err != nil {
+		return flagError("--log-forward", o.Log.Forward, "journald, syslog, syslog://host:514, syslog+tcp://host:601 or syslog+unix:///path")
+	}
+	spec.LogForward = o.Log.Forward
 	if text := o.Log.Keep; text != "" {
 		if spec.LogKeep, err = count("--log-keep", text); err != nil {
 			return err

@@ -108,8 +108,8 @@ func relations(o *StartOptions, spec *app.Spec) error {
 	}
 	spec.IncrementVar, spec.EnvName, spec.Source = o.IncrementVar, o.EnvName, o.Source
 	spec.FilterEnv = slices.Clone(o.FilterEnv)
-	spec.Health = o.Health
-	spec.OnHang = app.OnHang(o.OnHang)
+	spec.Health, spec.Hooks = o.Health, o.Hooks
+	spec.OnHang = app.HangPolicy(o.OnHang)
 	if o.HangAfter != "" {
 		d, err := app.ParseDuration(o.HangAfter)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 // entry is one key of an app that is written.
 type entry struct {
 	key   string
-	value any // string, bool, int64, float64, []string, []int, []entry
+	value any // string, bool, int64, float64, []string, []int, []entry, [][]entry
 }
 
 // entries are what an app file says of a spec: what differs from the defaults. Of the
@@ -118,6 +118,7 @@ func entries(s *app.Spec) []entry {
 	}
 	add(s.LogMaxBytes > 0, "log_max_size", s.LogMaxBytes)
 	add(s.LogKeep != 0, "log_keep", int64(max(s.LogKeep, 0)))
+	add(s.LogForward != "", "log_forward", s.LogForward)
 	var depends []string
 	for _, d := range s.DependsOn {
 		depends = append(depends, d.App+":"+string(d.Condition))
@@ -136,6 +137,7 @@ func entries(s *app.Spec) []entry {
 		}
 		add(true, "limits", limits)
 	}
+	add(len(s.Hooks) > 0, "hooks", hookEntries(s.Hooks))
 	add(len(s.PostUpdate) > 0, "post_update", s.PostUpdate)
 	return out
 }
@@ -210,6 +212,14 @@ func jsonEntries(list []entry) json.RawMessage {
 			out = append(out, jsonEntries(nested)...)
 			continue
 		}
+		if several, ok := e.value.([][]entry); ok {
+			var items []json.RawMessage
+			for _, one := range several {
+				items = append(items, jsonEntries(one))
+			}
+			out = append(out, bytes.TrimSpace(indented(items))...)
+			continue
+		}
 		out = append(out, bytes.TrimSpace(indented(e.value))...)
 	}
 	return append(out, '}')
@@ -253,6 +263,12 @@ func yamlValue(v any) *yaml.Node {
 	switch v := v.(type) {
 	case []entry:
 		return yamlEntries(v)
+	case [][]entry:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, one := range v {
+			n.Content = append(n.Content, yamlEntries(one))
+		}
+		return n
 	case bool:
 		return scalar("!!bool", strconv.FormatBool(v))
 	case int64:

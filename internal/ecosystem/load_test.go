@@ -151,8 +151,10 @@ func TestFields(t *testing.T) {
 		`"depends_on": ["db", {"app": "m", "condition": "completed"}]`: `"depends_on":[{"app":"db","condition":"ready"},{"app":"m","condition":"completed"}]`,
 		`"depends_on": {"db": "started"}`:                              `"depends_on":[{"app":"db","condition":"started"}]`,
 		`"limits": {"memory": "512M", "cpu": "50%", "pids": 9}`:        `"limits":{"memory":536870912,"cpu":0.5,"pids":9}`,
-		`"post_update": ["npm ci"]`:                                    `"post_update":["npm ci"]`,
-		`"vizion": false, "pmx": true, "windowsHide": true`:            `"kill_signal":"SIGINT"`,
+		`"hooks": {"on": "crash hang", "exec": "mail $X"}`:             `"hooks":[{"on":["crash","hang"],"exec":["/bin/sh","-c","mail $X"]}]`,
+		`"hooks": [{"on": ["reload-failed"], "webhook": "http://x/", "timeout": 500, "retries": 0}]`: `"hooks":[{"on":["reload_failed"],"webhook":"http://x/","timeout":"500ms","retries":-1}]`,
+		`"post_update": ["npm ci"]`:                         `"post_update":["npm ci"]`,
+		`"vizion": false, "pmx": true, "windowsHide": true`: `"kill_signal":"SIGINT"`,
 	} {
 		f, w, err := func() (*File, world, error) {
 			return loaded(t, "apps.json", `{"apps": [{"script": "server.js", `+in+`}]}`, func(o *LoadOptions) {
@@ -308,7 +310,7 @@ func TestIsFile(t *testing.T) {
 func TestFormatReadsBack(t *testing.T) {
 	f, w, err := loaded(t, "a.yaml", `apps:
   - {name: a, script: server.js, instances: 2, args: [x, "1"], env: {A: "yes", B: "07"}, max_memory_restart: 5M, watch: [src], ignore_watch: [],
-     health: {liveness: {tcp: "1:2", retries: 9}}, limits: {cpu: 0.5}, cron_restart: "0 3 * * *", out_file: "NULL", depends_on: [b], log_keep: 0}
+     health: {liveness: {tcp: "1:2", retries: 9}}, limits: {cpu: 0.5}, hooks: [{on: [crash, hang], exec: [a, "b c"], timeout: 5s}, {on: all, webhook: "http://x", retries: 0}], cron_restart: "0 3 * * *", out_file: "NULL", depends_on: [b], log_keep: 0}
   - {name: b, script: app.py, stop_exit_codes: [1, 2], filter_env: true, min_uptime: 2s}
 `, nil)
 	if err != nil {

@@ -50,6 +50,7 @@ type StartOptions struct {
 	Health    *app.Health
 	OnHang    string // of an app file: report or replace
 	HangAfter string // of an app file: a duration
+	Hooks     []app.Hook
 	Limits    LimitFlags
 	Watch     WatchFlags
 
@@ -120,5 +121,6 @@ type LogFlags struct {
 	Type       string // --log-type: "json" or "raw"
 	Disable    bool   // --disable-logs
 	MaxSize    string // --log-max-size: "10M", "512K", bytes, or "off"
+	Forward    string // --log-forward: where lines go besides their files
 	Keep       string // --log-keep: how many rotated files stay, "0" for none
 }

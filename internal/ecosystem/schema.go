@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"paceline/internal/app"
 )
 
 // Schema returns the JSON Schema of app files, for editors. It is made of the table
@@ -20,7 +22,7 @@ func Schema() []byte {
 		"$schema":     "https://json-schema.org/draft/2020-12/schema",
 		"title":       "Paceline app file",
 		"description": "Apps that pace starts: see docs/app-file.md.",
-		"$defs":       map[string]any{"app": one, "job": job, "check": checkSchema()},
+		"$defs":       map[string]any{"app": one, "job": job, "check": checkSchema(), "hook": hookSchema()},
 		"type":        "object",
 		"properties": map[string]any{
 			"$schema": map[string]any{"type": "string"},
@@ -105,6 +107,8 @@ func (f *field) schema() map[string]any {
 		s = types("boolean", "string", "null")
 	case shapeDepends:
 		s = types("array", "string", "object", "null")
+	case shapeHooks:
+		s = map[string]any{"anyOf": []any{map[string]any{"type": "array", "items": ref("hook")}, ref("hook"), types("null")}}
 	case shapeObject:
 		s = map[string]any{"type": []string{"object", "null"}}
 	default:
@@ -143,6 +147,17 @@ func checkProperties() map[string]any {
 
 func checkSchema() map[string]any {
 	return map[string]any{"type": "object", "properties": checkProperties(), "additionalProperties": false}
+}
+
+func hookSchema() map[string]any {
+	words := map[string]any{"enum": app.HookWords()}
+	return map[string]any{
+		"type": "object", "required": []string{"on"}, "additionalProperties": false,
+		"properties": map[string]any{
+			"on": map[string]any{"anyOf": []any{words, map[string]any{"type": "array", "items": words}, types("string")}}, "exec": types("string", "array"), "webhook": types("string"),
+			"timeout": types("number", "string"), "retries": types("integer"),
+		},
+	}
 }
 
 func staticSchema() map[string]any {

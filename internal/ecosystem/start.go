@@ -240,8 +240,11 @@ func (s *start) run(ctx context.Context, file string, args []string) error {
 	if spec.Wrapper == "" && r.interpreter != "" {
 		spec.Wrapper = wrapperOf(r.interpreter, append(slices.Clone(r.args), file))
 	}
-	if r.interpreter != "" && isNode(r.interpreter) {
+	switch {
+	case r.interpreter != "" && isNode(r.interpreter):
 		s.nodeRuntime(parseNode(r.args))
+	case r.interpreter == "" && usesSDK(file):
+		spec.Runtime = app.RuntimeSDK
 	}
 	s.name = nameOf(file)
 	if r.interpreter == "" {
@@ -350,11 +353,13 @@ func (s *start) mode() {
 		}
 		return
 	}
-	node := spec.Runtime == app.RuntimeNode
-	if !node && spec.WaitReady {
+	if spec.Runtime != "" {
+		return
+	}
+	if spec.WaitReady {
 		s.warn("--wait-ready: only a Node program has the channel on which to say 'ready'")
 	}
-	if !node && spec.ShutdownWithMessage {
+	if spec.ShutdownWithMessage {
 		s.warn("--shutdown-with-message: only a Node program has the channel for it; others get %s", spec.KillSignal)
 	}
 }

@@ -2,7 +2,6 @@ package jseval
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,31 +10,29 @@ import (
 	"strings"
 	"testing"
 
-	"modernc.org/libc"
-	"modernc.org/libquickjs"
 	"modernc.org/quickjs"
+
+	"paceline/internal/jsengine"
+	"paceline/internal/nodelib"
 )
 
-// compiled is the engine's own code of a script. Lines stay for errors; the text does
-// not, so that the functions of internal scripts show no code, as Node's do not.
-func (r raw) compiled(t *testing.T, name, text string) []byte {
+func engineOf(t *testing.T) *jsengine.Engine {
 	t.Helper()
-	libquickjs.XJS_SetStripInfo(r.tls, libquickjs.XJS_GetRuntime(r.tls, r.ctx), libquickjs.MJS_STRIP_SOURCE)
-	at, free, err := r.strings(name, text)
+	vm, err := quickjs.NewVM()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer free()
-	script := libquickjs.XJS_Eval(r.tls, r.ctx, at[1], libquickjs.Tsize_t(len(text)), at[0], libquickjs.MJS_EVAL_TYPE_GLOBAL|libquickjs.MJS_EVAL_FLAG_COMPILE_ONLY)
-	defer libquickjs.XFreeValue(r.tls, r.ctx, script)
-	size := libc.Xmalloc(r.tls, 8)
-	defer libc.Xfree(r.tls, size)
-	code := libquickjs.XJS_WriteObject(r.tls, r.ctx, size, script, libquickjs.MJS_WRITE_OBJ_BYTECODE)
-	if libquickjs.XJS_HasException(r.tls, r.ctx) != 0 || code == 0 {
-		t.Fatalf("%s cannot be compiled", name)
+	e, err := jsengine.Of(vm)
+	if err != nil {
+		t.Fatal(err)
 	}
-	n := binary.LittleEndian.Uint64(libc.GoBytes(size, 8))
-	return bytes.Clone(libc.GoBytes(code, int(n)))
+	t.Cleanup(func() {
+		e.Close()
+		if err := vm.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
 }
 
 func TestCompiledScriptsAreCurrent(t *testing.T) {
@@ -43,60 +40,53 @@ func TestCompiledScriptsAreCurrent(t *testing.T) {
 		t.Skipf("on %s the engine's code may differ; the scripts are compiled there when they are needed", runtime.GOARCH)
 	}
 	files, err := fs.Glob(scripts, "node/*.js")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("scripts: %v, %v", files, err)
+	if err != nil || len(files) < 3 || len(nodelib.Names()) < 7 {
+		t.Fatalf("scripts: %v, %v, %v", files, nodelib.Names(), err)
+	}
+	where := map[string]string{} // the folder of each
+	for _, name := range nodelib.Names() {
+		where[name] = "../nodelib/"
 	}
 	for _, file := range files {
-		text, err := scripts.ReadFile(file)
+		where[strings.TrimSuffix(path.Base(file), ".js")] = "node/"
+	}
+	for name, folder := range where {
+		text, err := os.ReadFile(folder + name + ".js")
 		if err != nil {
 			t.Fatal(err)
 		}
-		vm, err := quickjs.NewVM()
+		want, err := engineOf(t).Compile("node:"+name, string(text))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := rawOf(vm)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := strings.TrimSuffix(path.Base(file), ".js")
-		want := r.compiled(t, "node:"+name, string(text))
-		if err := vm.Close(); err != nil {
-			t.Fatal(err)
-		}
-		bin := "node/" + name + ".bin"
+		bin := folder + name + ".bin"
 		if os.Getenv("UPDATE") != "" {
 			if err := os.WriteFile(bin, want, 0o644); err != nil {
 				t.Fatal(err)
 			}
 			continue
 		}
-		if got, err := scripts.ReadFile(bin); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what %s compiles to (%v); `make scripts` writes it", bin, file, err)
+		if _, got, err := internalScript(name); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not what %s compiles to (%v); `make scripts` writes it", bin, name+".js", err)
 		}
 	}
 }
 
 // A script of another version of the engine is no error: its text is there.
 func TestForeignCodeIsRefused(t *testing.T) {
-	vm, err := quickjs.NewVM()
+	e := engineOf(t)
+	code, err := e.Compile("node:x", "1 + 1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer vm.Close()
-	r, err := rawOf(vm)
-	if err != nil {
-		t.Fatal(err)
-	}
-	code := r.compiled(t, "node:x", "1 + 1")
-	if ok, err := r.run(string(code)); !ok || err != nil {
+	if ok, err := e.Run(code); !ok || err != nil {
 		t.Fatalf("its own code: %v, %v", ok, err)
 	}
 	code[0]++ // the version
-	if ok, err := r.run(string(code)); ok || !errors.Is(err, errForeign) {
+	if ok, err := e.Run(code); ok || !errors.Is(err, jsengine.ErrForeign) {
 		t.Errorf("code of another version: %v, %v", ok, err)
 	}
-	if ok, err := r.eval("node:x", "1 + 1"); !ok || err != nil {
+	if ok, err := e.Eval("node:x", "1 + 1"); !ok || err != nil {
 		t.Errorf("the text afterwards: %v, %v", ok, err)
 	}
 }

@@ -12,12 +12,16 @@ import (
 	"time"
 
 	"modernc.org/quickjs"
+
+	"paceline/internal/jsengine"
+	"paceline/internal/nodelib"
 )
 
-// scripts are the internal scripts, boot.js and one for each builtin module, and the
-// same in the engine's own code: to compile boot.js takes 4 ms, to read it 0.3. That
-// code is good for one version of the engine. `make scripts` writes it, and a test
-// holds that it is what the present engine makes of the present scripts.
+// scripts are the internal scripts, boot.js and one for each builtin module that
+// nodelib does not have, and the same in the engine's own code: to compile boot.js
+// takes 4 ms, to read it 0.3. That code is good for one version of the engine. `make
+// scripts` writes it, and a test holds that it is what the present engine makes of the
+// present scripts.
 //
 //go:embed node/*.js node/*.bin
 var scripts embed.FS
@@ -26,7 +30,7 @@ var scripts embed.FS
 type engine struct {
 	request
 	vm       *quickjs.VM
-	raw      raw
+	raw      *jsengine.Engine
 	resolver resolver
 	modules  map[string]bool // .js files that are ES modules by their text
 	sources  map[string]source
@@ -83,7 +87,7 @@ func (e *engine) run() error {
 	// The child does not close it: the process ends.
 	e.vm.SetMemoryLimit(uintptr(e.MemoryBytes))
 	e.vm.SetGCThreshold(16 << 20) // a usual config never needs the collector
-	if e.raw, err = rawOf(e.vm); err != nil {
+	if e.raw, err = jsengine.Of(e.vm); err != nil {
 		return err
 	}
 	if err := e.vm.RegisterHostFunc("__paceline_host", e.host); err != nil {
@@ -185,18 +189,34 @@ func (e *engine) source(file string) (string, error) {
 	return text, nil
 }
 
-// internal runs an internal script; its last value, or an exception, is in the slot.
+// internal runs an internal script; its last value, or an exception, is on the bridge.
 func (e *engine) internal(name string) (ok bool, err error) {
-	if code, err := scripts.ReadFile("node/" + name + ".bin"); err == nil {
-		if ok, err := e.raw.run(string(code)); !errors.Is(err, errForeign) {
+	text, code, err := internalScript(name)
+	if err != nil {
+		return false, err
+	}
+	if len(code) > 0 {
+		if ok, err := e.raw.Run(code); !errors.Is(err, jsengine.ErrForeign) {
 			return ok, err
 		}
 	}
-	text, err := scripts.ReadFile("node/" + name + ".js")
-	if err != nil {
-		return false, fmt.Errorf("read the internal script %s: %w", name, err)
+	return e.raw.Eval("node:"+name, text)
+}
+
+// internalScript is a script's text, and its code if there is any.
+func internalScript(name string) (text string, code []byte, err error) {
+	if nodelib.Has(name) {
+		return nodelib.Script(name)
 	}
-	return e.raw.eval("node:"+name, string(text))
+	b, err := scripts.ReadFile("node/" + name + ".js")
+	if err != nil {
+		return "", nil, fmt.Errorf("read the internal script %s: %w", name, err)
+	}
+	code, err = scripts.ReadFile("node/" + name + ".bin")
+	if err != nil {
+		return "", nil, fmt.Errorf("read the internal script %s: %w", name, err)
+	}
+	return string(b), code, nil
 }
 
 // What stands before a text, in its first line.
@@ -206,7 +226,7 @@ const (
 	beforeModule     = "__paceline.meta(import.meta,%s);"
 )
 
-// compile leaves a function or an expression's value in the slot; false means that what is there is an exception.
+// compile leaves a function or an expression's value on the bridge; false means that what is there is an exception.
 func (e *engine) compile(file, text, kind string) (bool, error) {
 	switch kind {
 	case "function":
@@ -217,7 +237,7 @@ func (e *engine) compile(file, text, kind string) (bool, error) {
 		e.sources[file] = source{text, len(beforeExpression)}
 		text = beforeExpression + text + "\n)"
 	}
-	return e.raw.eval(file, text)
+	return e.raw.Eval(file, text)
 }
 
 // normalize gives the module that base imports as spec the name under which load

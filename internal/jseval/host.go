@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"modernc.org/quickjs"
+
+	"paceline/internal/nodelib"
 )
 
 // nodeVersion is the Node whose behaviour is the model; process.version.
@@ -102,14 +104,22 @@ func (e *engine) operate(a arguments) (any, error) {
 	case "node":
 		return e.node(), nil
 	case "encode":
-		return encode(a.text(1), a.text(2))
+		return recode(nodelib.Encode, a.text(1), a.text(2))
 	case "decode":
-		return decode(a.text(1), a.text(2))
+		return recode(nodelib.Decode, a.text(1), a.text(2))
 	case "os":
 		return machine(a.text(1))
 	default:
 		return e.read(op, a)
 	}
+}
+
+func recode(f func(text, encoding string) (string, error), text, encoding string) (string, error) {
+	out, err := f(text, encoding)
+	if unknown, ok := errors.AsType[*nodelib.EncodingError](err); ok {
+		return "", &codeError{code: "ERR_UNKNOWN_ENCODING", message: unknown.Error()}
+	}
+	return out, err
 }
 
 // settle keeps the first outcome.
@@ -131,7 +141,7 @@ func (e *engine) read(op string, a arguments) (any, error) {
 			if a.text(2) == "utf8" {
 				return string(text), nil
 			}
-			return latin1(text), nil
+			return nodelib.Latin1(text), nil
 		}
 		op = "open"
 	case "stat", "lstat":

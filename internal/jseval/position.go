@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"modernc.org/quickjs"
+
+	"paceline/internal/jsengine"
 )
 
 // thrown is what boot.js tells of an exception.
@@ -69,9 +71,9 @@ func (e *engine) fromGo(err error) *Error {
 	return &Error{File: e.label(e.File), Message: strings.TrimPrefix(oneLine(err.Error()), e.File+": ")}
 }
 
-// slotError is the exception in the slot, for boot.js alone.
+// slotError is the exception on the bridge, for boot.js alone.
 func (e *engine) slotError() error {
-	v, err := e.vm.Eval("String("+slot+") + "+slot+".stack", quickjs.EvalGlobal)
+	v, err := e.vm.Eval("String("+jsengine.Bridge+".value) + "+jsengine.Bridge+".value.stack", quickjs.EvalGlobal)
 	return errors.Join(err, fmt.Errorf("%v", v))
 }
 

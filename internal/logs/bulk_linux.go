@@ -30,7 +30,7 @@ func (l *loop) spliced(b *burst) (int, outcome) {
 	f := b.file
 	switch {
 	case b.n > 0:
-		f.size += b.n
+		f.grow(b.n)
 		f.line = lineUnknown
 		f.moments.progress = l.now
 		l.touch(f)

@@ -88,6 +88,13 @@ func TestFullDisk(t *testing.T) {
 			if sum := kept + dropped; sum != len(want) && sum != len(want)+1 {
 				t.Errorf("%d bytes were kept, %d dropped, together %d, printed were %d", kept, dropped, sum, len(want))
 			}
+			counted := p.Written([]string{f.Path, "/none"})
+			if w := counted[0]; w.DroppedBytes != int64(dropped) || w.DroppedLines > 20_000 || w.Bytes < int64(kept) {
+				t.Errorf("counted %+v, of which %d bytes were dropped and %d kept", w, dropped, kept)
+			}
+			if counted[1] != (Written{}) {
+				t.Errorf("counted %+v of a file that there is not", counted[1])
+			}
 			if len(files) == 2 {
 				if got := content(t, files[1].Path); got != want+"better now\n" {
 					t.Errorf("the file on the good disk has %d bytes, want %d", len(got), len(want)+11)

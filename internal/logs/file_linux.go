@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +42,7 @@ type file struct {
 	form    *form // of notices; nil: as they are
 	faults  faults
 	moments moments
+	written *Written // the loop's, for all files of this name
 }
 
 // faults is what keeps a file from being written.
@@ -212,7 +214,7 @@ func (f *file) write(b []byte) (int, error) {
 		}
 		if n > 0 {
 			done += n
-			f.size += int64(n)
+			f.grow(int64(n))
 			continue
 		}
 		if err == nil {
@@ -231,5 +233,23 @@ func (f *file) close() {
 		// Nothing is buffered by us, and an error here tells no more than the writes did.
 		_ = unix.Close(f.fd)
 		f.fd = -1
+	}
+}
+
+// grow notes that n bytes more are in the file.
+func (f *file) grow(n int64) {
+	f.size += n
+	if f.written != nil {
+		f.written.Bytes += n
+	}
+}
+
+// drop counts n bytes that the file does not get; b is those, nil if nobody has read
+// them.
+func (f *file) drop(n int, b []byte) {
+	f.faults.dropped += int64(n)
+	if f.written != nil {
+		f.written.DroppedBytes += int64(n)
+		f.written.DroppedLines += int64(bytes.Count(b, []byte{'\n'}))
 	}
 }

@@ -58,6 +58,8 @@ type Line struct {
 	// truncated or skipped in between.
 	More bool
 	Rest bool
+	// End is the place after the line, for AddAt.
+	End Position
 	// Skipped is how many bytes were left out before this line, because the reader
 	// was too slow; -1 if that is not known. Text is empty then.
 	Skipped int64
@@ -126,15 +128,35 @@ func (f *Follower) Add(s Source, lines int) error {
 	if err != nil {
 		return err
 	}
+	f.add(t)
+	return nil
+}
+
+// AddAt adds a log from a place on that it had before, also if its files have been
+// rotated and compressed since. If what comes after that place is there no more, the
+// first thing that Next tells is that some was left out. The zero position is the
+// beginning of all there is.
+func (f *Follower) AddAt(s Source, from Position) error {
+	t, err := openTail(s, -1, f.options.MaxLagBytes)
+	if err != nil {
+		return err
+	}
+	if from != (Position{}) {
+		t.seekTo(from)
+	}
+	f.add(t)
+	return nil
+}
+
+func (f *Follower) add(t *tail) {
 	if f.options.Pump != nil && f.options.Follow {
 		// If the pump is closed, looking every second has to do.
-		t.stop, _ = f.options.Pump.watch(s.Path, func() { f.bell.ring(t) })
+		t.stop, _ = f.options.Pump.watch(t.source.Path, func() { f.bell.ring(t) })
 	}
 	f.mu.Lock()
 	f.added = append(f.added, t)
 	f.mu.Unlock()
 	f.bell.ring(t)
-	return nil
 }
 
 // Next returns the next line. It blocks until there is one, or ctx is done. The

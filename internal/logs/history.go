@@ -14,6 +14,7 @@ import (
 // segment is one file of a log, opened, from a line on.
 type segment struct {
 	file *os.File
+	name string // when it was opened
 	info os.FileInfo
 	gzip bool
 	at   int64 // where to begin, if it is not compressed
@@ -30,7 +31,7 @@ func openSegment(r rotated) (segment, error) {
 	if err != nil {
 		return segment{}, errors.Join(err, f.Close())
 	}
-	return segment{file: f, info: info, gzip: r.gzip}, nil
+	return segment{file: f, name: r.name, info: info, gzip: r.gzip}, nil
 }
 
 // length returns how many bytes the segment has after its beginning. That of a

@@ -130,6 +130,21 @@ func checkLines(t *testing.T, got []byte, mode string, want map[string][]byte) {
 	}
 }
 
+// messages returns what each writer of a JSON log wrote, by process_id. The objects
+// of one long line may have those of other writers between them.
+func messages(t *testing.T, text []byte) map[int][]byte {
+	t.Helper()
+	got := map[int][]byte{}
+	for line := range bytes.Lines(text) {
+		var o object
+		if err := json.Unmarshal(line, &o); err != nil || o.Name != `a "b"` || o.Timestamp.IsZero() {
+			t.Fatalf("%.200q is not an object of the log: %v", line, err)
+		}
+		got[o.ID] = append(got[o.ID], o.Message...)
+	}
+	return got
+}
+
 // bothModes are those of three writers to one combined file.
 var bothModes = []string{"plain", "time", "json"}
 
@@ -171,6 +186,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				if c.shared {
 					f.Path = filepath.Join(dir, "shared")
 				}
+				if c.shared && c.mode == "json" {
+					f.Form.ID = i
+				}
 				files := []FileSpec{f}
 				if c.files == 2 {
 					both := f
@@ -197,6 +215,14 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				total += len(w.all)
 			}
 			t.Logf("%d kills, %d bytes", *kills, total)
+			if c.shared && c.mode == "json" {
+				got := messages(t, whole(t, filepath.Join(dir, "shared")))
+				for i := range c.writers {
+					name := "w" + strconv.Itoa(i)
+					checkLines(t, got[i], "plain", map[string][]byte{name: want[name]})
+				}
+				return
+			}
 			if c.shared {
 				checkLines(t, whole(t, filepath.Join(dir, "shared")), c.mode, want)
 				return
@@ -205,16 +231,21 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				checkLines(t, whole(t, filepath.Join(dir, name)), c.mode, map[string][]byte{name: b})
 			}
 			if c.files == 2 {
-				both := bytes.SplitAfter(whole(t, filepath.Join(dir, "both")), []byte{'\n'})
-				for i, line := range both {
+				var lines, objects []byte
+				for line := range bytes.Lines(whole(t, filepath.Join(dir, "both"))) {
 					switch {
 					case bytes.HasPrefix(line, []byte("{")):
-						both[i] = []byte(unform(t, string(line), "json"))
+						objects = append(objects, line...)
 					case bytes.HasPrefix(line, []byte("20")):
-						both[i] = []byte(unform(t, string(line), "time"))
+						lines = append(lines, unform(t, string(line), "time")...)
+					default:
+						lines = append(lines, line...)
 					}
 				}
-				checkLines(t, bytes.Join(both, nil), "plain", want)
+				for _, text := range messages(t, objects) {
+					lines = append(lines, text...)
+				}
+				checkLines(t, lines, "plain", want)
 			}
 		})
 	}

@@ -45,6 +45,7 @@ type loop struct {
 	streams  map[int]*stream // by descriptor
 	files    map[string]*file
 	watchers map[string][]*watcher
+	written  map[string]*Written // by path, also of files that are closed
 	hot      hotPipes
 	bulk     bulk
 	compress compressor
@@ -98,6 +99,7 @@ func newLoop(p *Pump, wake int, j *journal, t timing) (*loop, error) {
 		streams:     map[int]*stream{},
 		files:       map[string]*file{},
 		watchers:    map[string][]*watcher{},
+		written:     map[string]*Written{},
 		compress:    compressor{due: map[string]time.Time{}, settle: t.settle},
 	}
 	l.hot.most = mostHotPipes()
@@ -418,4 +420,14 @@ func (l *loop) closeAll() {
 		f.close()
 	}
 	l.closeDescriptors()
+}
+
+// writtenTo returns the counts of a path.
+func (l *loop) writtenTo(path string) *Written {
+	w := l.written[path]
+	if w == nil {
+		w = new(Written)
+		l.written[path] = w
+	}
+	return w
 }

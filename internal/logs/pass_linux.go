@@ -78,7 +78,7 @@ func (l *loop) passed(s *stream, open bool) {
 // does not take is counted.
 func (l *loop) write(t *target, b []byte) {
 	if t.faults.err != nil {
-		t.faults.dropped += int64(len(b))
+		t.drop(len(b), b)
 		return
 	}
 	if t.skip {
@@ -86,14 +86,14 @@ func (l *loop) write(t *target, b []byte) {
 		if head == 0 {
 			head = len(b)
 		}
-		t.faults.dropped += int64(head)
+		t.drop(head, b[:head])
 		t.skip = b[head-1] != '\n'
 		if b = b[head:]; len(b) == 0 {
 			return
 		}
 		l.notice(t.file)
 		if t.faults.err != nil {
-			t.faults.dropped += int64(len(b))
+			t.drop(len(b), b)
 			return
 		}
 	}
@@ -115,7 +115,7 @@ func (l *loop) write(t *target, b []byte) {
 		}
 		n = t.form.raw(text[:n], b, l.now, mid)
 	}
-	t.faults.dropped += int64(len(b) - n)
+	t.drop(len(b)-n, b[n:])
 	if errors.Is(err, unix.EAGAIN) {
 		err = errSlow
 	}
@@ -130,7 +130,7 @@ func (l *loop) commit(s *stream, t *target, n int, b []byte) (done bool) {
 		m, err := unix.Splice(s.fd, nil, t.fd, &at, left, unix.SPLICE_F_NONBLOCK|unix.SPLICE_F_MOVE)
 		switch {
 		case m > 0:
-			t.size += m
+			t.grow(m)
 			left -= int(m)
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EINVAL) && left == n:
@@ -147,7 +147,7 @@ func (l *loop) commit(s *stream, t *target, n int, b []byte) (done bool) {
 				err = unix.EIO
 			}
 			t.line = lineUnknown
-			t.faults.dropped += int64(left)
+			t.drop(left, b[max(len(b)-left, 0):])
 			l.fail(t.file, err)
 			l.consume(s, left)
 			return true
@@ -241,7 +241,7 @@ func (l *loop) discard(s *stream) (int, outcome) {
 	n, err := unix.Read(s.fd, l.block)
 	if n > 0 {
 		for i := range s.targets {
-			s.targets[i].faults.dropped += int64(n)
+			s.targets[i].drop(n, l.block[:n])
 			s.targets[i].skip = l.block[n-1] != '\n'
 		}
 	}

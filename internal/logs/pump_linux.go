@@ -136,6 +136,25 @@ func (p *Pump) Reopen() (files int, err error) {
 	return files, err
 }
 
+// Written returns what was done to each of some log files since the pump began.
+func (p *Pump) Written(paths []string) []Written {
+	list := make([]Written, len(paths))
+	reals := make([]string, len(paths))
+	for i, path := range paths {
+		if real, err := realPath(path); err == nil { // else it is of no use to us either
+			reals[i] = real
+		}
+	}
+	_ = p.do(func(l *loop) { // nothing is after Close
+		for i, path := range reals {
+			if w := l.written[path]; w != nil {
+				list[i] = *w
+			}
+		}
+	})
+	return list
+}
+
 // Close stops the pump and waits until it has. What is in the pipes stays there
 // for the next one, if somebody holds them.
 func (p *Pump) Close() error {

@@ -33,6 +33,12 @@ func (p *Pump) Flush(...string) error { return errors.ErrUnsupported }
 // Reopen is not supported.
 func (p *Pump) Reopen() (int, error) { return 0, errors.ErrUnsupported }
 
+// Trim is not supported.
+func (p *Pump) Trim([]string, int64) (Trimmed, error) { return Trimmed{}, errors.ErrUnsupported }
+
+// Written returns zeros.
+func (p *Pump) Written(paths []string) []Written { return make([]Written, len(paths)) }
+
 // Close does nothing.
 func (p *Pump) Close() error { return nil }
 

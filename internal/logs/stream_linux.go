@@ -140,6 +140,7 @@ func (l *loop) share(opened *file) *file {
 		return f
 	}
 	l.files[opened.path] = opened
+	opened.written = l.writtenTo(opened.path)
 	opened.moments.opened, opened.moments.checked = l.now, l.now
 	opened.pipe = l.journal.ownerOf(opened.node)
 	if opened.max > 0 {

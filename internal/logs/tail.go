@@ -24,6 +24,9 @@ type tail struct {
 	open segment   // being read; file is nil if there is none yet
 	zip  *gzip.Reader
 	at   int64 // offset in open
+	node node  // of open, before it was compressed
+	done int64 // how many bytes before the end of buf open has, uncompressed
+	pass int64 // how many bytes of a compressed file are to be left out
 	// live is where skipping is allowed: nothing before was written after Add.
 	live int64
 
@@ -128,13 +131,22 @@ func (t *tail) leaveOut(text []byte, n int) bool {
 func (t *tail) line(text []byte, more bool) Line {
 	live := t.zip == nil && len(t.rest) == 0 && t.at-int64(len(t.buf)-t.from) >= t.live
 	t.from += len(text)
-	line := Line{Source: t.source, More: more, Rest: t.mid}
+	line := Line{Source: t.source, More: more, Rest: t.mid, End: t.position(more)}
 	if live {
 		line.At = t.grown
 	}
 	t.mid = more
 	line.Text = string(text)
 	return line
+}
+
+// position returns the place after a line that has just been taken out of the buffer.
+func (t *tail) position(more bool) Position {
+	p := Position{Dev: t.node.dev, Ino: t.node.ino, Offset: t.done - int64(len(t.buf)-t.from)}
+	if !more && t.from < len(t.buf) {
+		p.Offset++ // the newline
+	}
+	return p
 }
 
 // unended returns the last line of a log that will not be followed, or one whose
@@ -166,9 +178,18 @@ func (t *tail) read() (int, error) {
 	var err error
 	if t.zip != nil {
 		n, err = t.zip.Read(room)
+		t.done += int64(n)
+		left := int(min(t.pass, int64(n)))
+		t.pass -= int64(left)
+		copy(room, room[left:n])
+		if n -= left; n == 0 && left > 0 && err == nil {
+			t.buf = t.buf[:have]
+			return t.read()
+		}
 	} else {
 		n, err = t.open.file.ReadAt(room, t.at)
 		t.at += int64(n)
+		t.done = t.at
 	}
 	t.buf = t.buf[:have+n]
 	return n, err
@@ -239,6 +260,7 @@ func (t *tail) begin(s segment) {
 		_ = t.open.file.Close() // opened for reading
 	}
 	t.open, t.zip, t.at, t.live, t.skip = s, nil, s.at, s.live, s.skip
+	t.node, t.done, t.pass = s.node(), s.at, 0
 	if !s.gzip {
 		return
 	}
@@ -247,7 +269,7 @@ func (t *tail) begin(s segment) {
 		t.at = s.info.Size() // a damaged file is passed over
 		return
 	}
-	t.zip = zip
+	t.zip, t.pass, t.done, t.at = zip, s.at, 0, 0
 }
 
 // successors opens the files that came after the one that has been read, oldest

@@ -45,11 +45,13 @@ type listener struct {
 	parked  []*conn // accepted, but given back by a worker that refused or died
 	line    []byte  // the hand-off message; after start comes the seq
 	start   int
+	address string // to count by
 }
 
 // holder is a worker's part in a listener.
 type holder struct {
 	w       *Worker
+	l       *listener
 	backoff time.Duration
 	refused time.Time // not asked before
 }
@@ -329,6 +331,7 @@ func (w *Worker) acknowledged(seq int64, accepted bool) {
 	case accepted:
 		if h != nil {
 			h.backoff = 0
+			w.p.accepted.add(h.l.address, w.o.Slot, 1)
 		}
 		w.p.discard(c)
 	default:

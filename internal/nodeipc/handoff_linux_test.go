@@ -89,6 +89,16 @@ func TestRefusedConnectionDoesNotCircle(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	var accepted int64
+	for _, one := range p.Accepted(nil) {
+		if one.Address != addr {
+			t.Errorf("got %+v, want connections to %s", one, addr)
+		}
+		accepted += one.Count
+	}
+	if accepted != int64(len(conns)) {
+		t.Errorf("%d connections are counted, want %d: those refused are not", accepted, len(conns))
+	}
 }
 
 func TestDeadWorkersConnectionsGoToOthers(t *testing.T) {

@@ -123,7 +123,8 @@ func (w *Worker) hold(h *hold, l *listener, s *socket) {
 	}
 	if l != nil {
 		h.addr = l.sock.addr
-		l.holders = append(l.holders, &holder{w: w})
+		l.holders = append(l.holders, &holder{w: w, l: l})
+		w.p.accepted.add(l.address, w.o.Slot, 0)
 		w.p.pump(l)
 	}
 }
@@ -323,6 +324,9 @@ type waiter struct {
 func (p *Primary) listen(key string, s *socket) *listener {
 	l := &listener{p: p, key: key, sock: s, line: newconnStart(key)}
 	l.start = len(l.line)
+	if s.addr != nil {
+		l.address = s.addr.String()
+	}
 	p.listeners[key] = l
 	p.order = append(p.order, l)
 	_ = unix.SetNonblock(s.fd, true) // or an accept that came too late would stop everything

@@ -25,6 +25,9 @@ func NewPrimary(PrimaryOptions) *Primary { return &Primary{} }
 // Close does nothing.
 func (p *Primary) Close() {}
 
+// Accepted returns nothing new.
+func (p *Primary) Accepted(list []Accepted) []Accepted { return list }
+
 // Trim does nothing.
 func (p *Primary) Trim() {}
 

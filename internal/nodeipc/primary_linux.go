@@ -9,9 +9,10 @@ import (
 // Primary is the cluster primary of one app: it owns the listeners that the app's workers share,
 // and the goroutine that serves them and the workers' channels.
 type Primary struct {
-	o    PrimaryOptions
-	err  error // of NewPrimary, told by Attach
-	loop *loop
+	o        PrimaryOptions
+	err      error // of NewPrimary, told by Attach
+	loop     *loop
+	accepted tally
 
 	expecting sync.Map     // by the client's port: see Worker.Expect
 	expected  atomic.Int32 // how many there are

@@ -37,6 +37,8 @@ type Group struct {
 	current int
 	order   []int
 
+	accepted map[int]int64 // by rank: what was dealt to lanes that are gone
+
 	tally Counters // what does not change by itself, and what was counted at sockets that are gone
 }
 
@@ -63,11 +65,13 @@ type lane struct {
 	patience time.Duration
 	again    time.Time // when to try to move it again, patience after the last time
 	farewell farewell
-	stall    stall // see Stalled
-	flushes  int   // how often its queue was moved
-	holds    int   // how many keep new connections from it: see Hold
-	dropped  int64 // by its socket before the hold
-	gone     bool  // our duplicate is closed
+	stall    stall  // see Stalled
+	flushes  int    // how often its queue was moved
+	holds    int    // how many keep new connections from it: see Hold
+	dropped  int64  // by its socket before the hold
+	peak     int    // the most that waited since Loads was called last
+	before   uint64 // what its number was dealt when others had it
+	gone     bool   // our duplicate is closed
 }
 
 // maxLanes is how many lanes a group has at most.
@@ -117,6 +121,9 @@ func (g *Group) insert(l *lane) {
 	l.gauge.bears = g.bears
 	if g.dispatch != nil && g.dispatch.Hashes() {
 		l.gauge.bears = max(l.gauge.bears, loyalty)
+	}
+	if g.dispatch != nil {
+		l.before = g.dispatch.Share(l.number)
 	}
 	i, _ := g.find(l.number)
 	g.lanes = slices.Insert(g.lanes, i, l)

@@ -27,6 +27,7 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 	for i, l := range g.lanes {
 		gauges[i], before[i] = &l.gauge, l.gauge.standing
 		l.gauge.look(s.depth(l), g.dispatch.Share(l.number), now)
+		l.peak = max(l.peak, l.gauge.depth)
 		g.tally.MaxWaiting = max(g.tally.MaxWaiting, l.gauge.depth)
 	}
 	d := judge(gauges, g.dispatch.Waiting(), now)

@@ -212,6 +212,19 @@ type Counters struct {
 	Waiting, MaxWaiting int
 }
 
+// Load is what one socket of a TCP address has to do with.
+type Load struct {
+	Address string
+	// Rank is the index of the instance whose socket it is, -1 for one that is shared.
+	Rank int
+	// Waiting is how many connections wait there to be accepted, and Peak the most that
+	// were seen since Loads was last called to begin anew.
+	Waiting, Peak int
+	// Dealt is how many connections the kernel has given to the sockets of that rank
+	// since the set was made, moved ones twice; -1 where nobody counts them.
+	Dealt int64
+}
+
 // Depth is how many connections wait to be accepted.
 type Depth struct {
 	Slot           int // -1: all slots together

@@ -81,6 +81,9 @@ func (*Set) Connecting(int) bool { return false }
 // Counters returns nothing.
 func (*Set) Counters() []Counters { return nil }
 
+// Loads returns nothing.
+func (*Set) Loads(list []Load, _ bool) []Load { return list }
+
 // Use does nothing.
 func (*Set) Use(int, bool) {}
 

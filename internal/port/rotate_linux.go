@@ -204,6 +204,7 @@ func (s *Set) leaveLane(g *Group, l *lane, slot int) error {
 
 // take removes a lane from the list.
 func (g *Group) take(l *lane) {
+	g.depart(l)
 	if i, ok := g.find(l.number); ok {
 		g.lanes = slices.Delete(g.lanes, i, i+1)
 	}

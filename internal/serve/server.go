@@ -9,10 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"sync"
-	"syscall"
 	"time"
+
+	"paceline/internal/ready"
 )
 
 const (
@@ -39,30 +39,10 @@ func Main(ctx context.Context, args []string, getenv func(string) string, out, e
 	if _, err := fmt.Fprintf(out, "serving %s at http://%s/\n", o.Path, l.Addr()); err != nil {
 		return errors.Join(fmt.Errorf("write the output: %w", err), l.Close())
 	}
-	if err := ready(getenv(channel)); err != nil {
+	if err := ready.Say(getenv); err != nil {
 		return errors.Join(fmt.Errorf("serve %s: %w", o.Path, err), l.Close())
 	}
 	return run(ctx, o, l, errs)
-}
-
-// channel is the variable with the descriptor on which Node's programs, and this one,
-// say that they are ready: process.send('ready'), JSON and a line feed.
-const channel = "NODE_CHANNEL_FD"
-
-// ready says so, if there is somebody to say it to.
-func ready(descriptor string) error {
-	if descriptor == "" {
-		return nil
-	}
-	fd, err := strconv.Atoi(descriptor)
-	if err != nil || fd < 3 {
-		return fmt.Errorf("%s: %q is not a descriptor", channel, descriptor)
-	}
-	// Not an os.File, which would close it one day: to the other side that is our end.
-	if _, err := syscall.Write(fd, []byte("\"ready\"\n")); err != nil {
-		return fmt.Errorf("say that it is ready: %w", err)
-	}
-	return nil
 }
 
 // listen finds out what can be found out before the first request.

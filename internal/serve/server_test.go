@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,29 +164,6 @@ func TestMainTellsWhatIsWrong(t *testing.T) {
 		err := Main(t.Context(), strings.Fields(c.args), env(), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), c.mention) {
 			t.Errorf("%s: got %v, want a mention of %q", c.args, err, c.mention)
-		}
-	}
-}
-
-func TestSaysThatItIsReady(t *testing.T) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if err := ready(strconv.Itoa(int(w.Fd()))); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	if got, err := io.ReadAll(r); err != nil || string(got) != "\"ready\"\n" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if err := ready(""); err != nil {
-		t.Errorf("nobody to say it to: %v", err)
-	}
-	for _, bad := range []string{"x", "1", "99999"} {
-		if err := ready(bad); err == nil {
-			t.Errorf("%s: no error", bad)
 		}
 	}
 }

@@ -68,3 +68,16 @@ func TestABrokenFileStays(t *testing.T) {
 		t.Errorf("it became %q, %v", text, err)
 	}
 }
+
+func TestParseTotal(t *testing.T) {
+	for text, want := range map[string]int64{"500M": 500 << 20, "4G": 4 << 30, "1000": 1000, "2gib": 2 << 30, "1kb": 1024, "off": 0} {
+		if got, err := ParseTotal(text); err != nil || got != want {
+			t.Errorf("%s: got %d, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "G", "4X", "99999999T", "1.5G"} {
+		if got, err := ParseTotal(text); err == nil {
+			t.Errorf("%q is read as %d", text, got)
+		}
+	}
+}

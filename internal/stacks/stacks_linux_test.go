@@ -125,14 +125,27 @@ func TestNodeInABusyLoop(t *testing.T) {
 	}
 }
 
-func TestNodeThatDoesNotComeToJavaScript(t *testing.T) {
-	cmd := run(t, nil, "NODE_OPTIONS=--inspect-port=0", node(t), "-e",
-		"require('fs').writeSync(1, 'waits\\n'); Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+func TestNodeThatStandsStill(t *testing.T) {
+	cmd := run(t, nil, "NODE_OPTIONS=--inspect-port=0", node(t), "-e", "require('fs').writeSync(1, 'waits\\n'); setInterval(() => {}, 1000)")
+	stop(t, cmd)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	stack, err := Node(ctx, cmd.Process.Pid, func() error { return cmd.Process.Signal(syscall.SIGUSR1) })
 	if !errors.Is(err, ErrSilent) {
 		t.Errorf("%q, %v", stack, err)
+	}
+}
+
+// stop has a process stand still.
+func stop(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); !Stopped(cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not stand still:\n%s", Threads(cmd.Process.Pid))
+		}
 	}
 }
 
@@ -142,14 +155,7 @@ func TestStopped(t *testing.T) {
 	if Stopped(pid) {
 		t.Error("it stands still before it was stopped")
 	}
-	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(patience); !Stopped(pid); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not stand still:\n%s", Threads(pid))
-		}
-	}
+	stop(t, cmd)
 	if IsGo(pid) || IsNode(pid) || Catches(pid, syscall.SIGQUIT) {
 		t.Error("sleep is taken for what it is not")
 	}

@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// rereadAfter is how long the memory of a process that does not run is taken to be what
+// it was: the kernel may take some of it away.
+const rereadAfter = 10 * time.Second
+
 // minInterval is the shortest time over which CPU use is computed. The kernel
 // counts it in ticks of 10 ms, so that less would be mostly rounding.
 const minInterval = 200 * time.Millisecond
@@ -41,6 +45,9 @@ type Sampler struct {
 type Usage struct {
 	CPU         float64 // per cent of one core, between the last two samples
 	MemoryBytes uint64  // resident memory
+	CPUSeconds  float64 // of all cores, since the process started, its children not included
+	Threads     int
+	CPUKnown    bool // there have been two samples
 }
 
 // tracked is one process. All but usage belongs to the sampling goroutine once
@@ -53,9 +60,11 @@ type tracked struct {
 	fd         int  // -1: not open
 	gone       bool // the process has ended: never looked at again
 
-	last  uint64 // CPU ticks used at the time of
-	at    time.Time
-	fresh Usage // to become usage
+	last    time.Duration // CPU time used at the time of
+	at      time.Time
+	clocked bool      // last is by its clock, not in ticks
+	readAt  time.Time // its stat line
+	fresh   Usage     // to become usage
 }
 
 // New returns a Sampler that tracks nothing yet.
@@ -107,8 +116,20 @@ func (s *Sampler) Get(id int) (cpu float64, memoryBytes uint64) {
 	return 0, 0
 }
 
-// Sample looks at every tracked process once. It takes some microseconds per
-// process and allocates nothing while the set of processes stays the same.
+// Look returns all that is known of the process of instance id, and whether there has
+// been a sample of it and it has not ended since.
+func (s *Sampler) Look(id int) (u Usage, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.byID[id]; t != nil {
+		return t.usage, t.usage.Threads > 0
+	}
+	return Usage{}, false
+}
+
+// Sample looks at every tracked process once. It takes some microseconds per process,
+// less than one if that has not run, and allocates nothing while the set of processes
+// stays the same.
 func (s *Sampler) Sample() {
 	s.mu.Lock()
 	s.batch, s.stale = s.batch[:0], append(s.stale[:0], s.removed...)
@@ -145,12 +166,19 @@ func (s *Sampler) Close() {
 	s.Sample()
 }
 
-// look updates t.fresh from the kernel.
+// look updates t.fresh from the kernel. To ask for the time that a process has run is
+// much cheaper than its stat line, and of one that has not run that is all there is to
+// know. That it is still this process the stat line says, once it has run.
 func (s *Sampler) look(t *tracked) {
 	if t.gone {
 		return
 	}
 	at := s.now()
+	ran, clocked := cpuClock(t.pid)
+	if clocked && t.clocked && ran == t.last && at.Sub(t.readAt) < rereadAfter {
+		s.advance(t, ran, at)
+		return
+	}
 	r, err := s.read(t)
 	switch {
 	case err == errScarce: //nolint:errorlint // never wrapped: it is this package's own
@@ -160,18 +188,27 @@ func (s *Sampler) look(t *tracked) {
 		s.close(t)
 		return
 	}
-	t.startTicks = r.startTicks
-	t.fresh.MemoryBytes = r.memoryBytes
+	if !clocked {
+		ran = time.Duration(r.cpuTicks) * time.Second / ticksPerSecond
+	}
+	t.startTicks, t.readAt, t.clocked = r.startTicks, at, clocked
+	t.fresh.MemoryBytes, t.fresh.Threads = r.memoryBytes, r.threads
+	s.advance(t, ran, at)
+}
+
+// advance takes in how long the process has run.
+func (s *Sampler) advance(t *tracked, ran time.Duration, at time.Time) {
+	t.fresh.CPUSeconds = ran.Seconds()
 	if t.at.IsZero() {
-		t.last, t.at = r.cpuTicks, at
+		t.last, t.at = ran, at
 		return
 	}
 	if elapsed := at.Sub(t.at); elapsed >= minInterval {
-		t.fresh.CPU = 0
-		if r.cpuTicks > t.last { // threads that end can make the sum step back by a tick
-			t.fresh.CPU = 100 * float64(r.cpuTicks-t.last) / ticksPerSecond / elapsed.Seconds()
+		t.fresh.CPU, t.fresh.CPUKnown = 0, true
+		if ran > t.last { // in ticks, threads that end can make the sum step back by one
+			t.fresh.CPU = 100 * float64(ran-t.last) / float64(elapsed)
 		}
-		t.last, t.at = r.cpuTicks, at
+		t.last, t.at = ran, at
 	}
 }
 
@@ -180,6 +217,7 @@ type reading struct {
 	cpuTicks    uint64 // user and system, of all its threads, since it started
 	startTicks  uint64 // when it started, in ticks since boot
 	memoryBytes uint64
+	threads     int
 }
 
 // ticksPerSecond is USER_HZ, 100 on every architecture that Go runs on.

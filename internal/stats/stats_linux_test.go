@@ -104,9 +104,9 @@ func TestBusyProcess(t *testing.T) {
 	}
 }
 
-// TestCPUIsTicksOverTime stops the process, so that its ticks stand still and
+// TestCPUIsTimeRunOverTime stops the process, so that its time stands still and
 // the figure can be computed.
-func TestCPUIsTicksOverTime(t *testing.T) {
+func TestCPUIsTimeRunOverTime(t *testing.T) {
 	pid, ticks, _ := process(t, "sh", "-c", `i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; kill -STOP $$; sleep 1000`)
 	c := newClock()
 	s := New(Options{now: c.now})
@@ -128,7 +128,14 @@ func TestCPUIsTicksOverTime(t *testing.T) {
 	}
 	c.at = c.at.Add(1900 * time.Millisecond)
 	s.Sample()
-	want := float64(cpuTicks(t, pid)-first) / 2
+	if u, ok := s.Look(1); !ok || !u.CPUKnown || u.Threads != 1 || math.Abs(u.CPUSeconds-float64(cpuTicks(t, pid))/100) > 0.03 {
+		t.Errorf("got %+v, %v after %d ticks", u, ok, cpuTicks(t, pid))
+	}
+	ran, ok := cpuClock(pid)
+	if ticks := time.Duration(cpuTicks(t, pid)) * 10 * time.Millisecond; !ok || ran < ticks-30*time.Millisecond || ran > ticks+30*time.Millisecond {
+		t.Errorf("the process's clock says %v, %v, its stat line %v", ran, ok, ticks)
+	}
+	want := 100 * float64(ran-first) / float64(2*time.Second)
 	if cpu, _ := s.Get(1); math.Abs(cpu-want) > 1e-9 || want == 0 {
 		t.Errorf("got %v %%, want %v", cpu, want)
 	}
@@ -162,6 +169,9 @@ func TestAnotherProcessOfThatNumberDoesNotCount(t *testing.T) {
 	}
 	if _, mem := s.Get(2); mem == 0 {
 		t.Error("no start time given: nothing was read")
+	}
+	if _, ok := s.Look(3); ok {
+		t.Error("what there is not has been looked at")
 	}
 	if _, mem := s.Get(3); mem != 0 {
 		t.Errorf("no such process: %d bytes", mem)
@@ -248,7 +258,7 @@ func TestParseStat(t *testing.T) {
 	const tail = " S 1 2 3 4 -1 6 7 8 9 10 110 220 13 14 20 0 1 0 4711 19 300 18446744073709551615 1 1\n"
 	for _, name := range []string{"sh", "", "a b", ") S 1 (", "x)\n("} {
 		r, err := parseStat([]byte("17 (" + name + ")" + tail))
-		want := reading{cpuTicks: 330, startTicks: 4711, memoryBytes: 300 * uint64(os.Getpagesize())}
+		want := reading{cpuTicks: 330, startTicks: 4711, memoryBytes: 300 * uint64(os.Getpagesize()), threads: 1}
 		if err != nil || r != want {
 			t.Errorf("name %q: %+v, %v; want %+v", name, r, err, want)
 		}
@@ -261,6 +271,34 @@ func TestParseStat(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		_, _ = parseStat(rapid.SliceOf(rapid.Byte()).Draw(t, "line"))
 	})
+}
+
+// A process that has not run is not read again before rereadAfter.
+func TestIdleProcessIsReadSeldom(t *testing.T) {
+	pid, ticks, _ := process(t, "sleep", "1000")
+	c := newClock()
+	s := New(Options{now: c.now})
+	defer s.Close()
+	s.Track(1, pid, ticks)
+	s.Sample()
+	in := s.byID[1]
+	for ran, _ := cpuClock(pid); ran != in.last; ran, _ = cpuClock(pid) { // it has come to rest
+		c.at = c.at.Add(time.Second)
+		s.Sample()
+	}
+	read := in.readAt
+	for c.at.Sub(read) < rereadAfter-time.Second {
+		c.at = c.at.Add(time.Second)
+		s.Sample()
+		if u, ok := s.Look(1); !ok || !u.CPUKnown || u.CPU != 0 || u.MemoryBytes == 0 || !in.readAt.Equal(read) {
+			t.Fatalf("got %+v, %v, read at %v", u, ok, in.readAt)
+		}
+	}
+	c.at = c.at.Add(2 * time.Second)
+	s.Sample()
+	if !in.readAt.Equal(c.at) {
+		t.Errorf("read at %v, not again at %v", in.readAt, c.at)
+	}
 }
 
 func BenchmarkSample500(b *testing.B) {

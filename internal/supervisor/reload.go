@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"paceline/internal/app"
 )
@@ -253,7 +254,7 @@ func (r *reload) report(ctx context.Context, err error) error {
 	r.mu.Lock()
 	replaced := slices.Clone(r.replaced)
 	r.mu.Unlock()
-	text := fmt.Sprintf("reload %s: %v; ", r.before.Name, err)
+	text := fmt.Sprintf("%v; ", err)
 	var indexes []string
 	for _, sl := range replaced {
 		indexes = append(indexes, fmt.Sprint(sl.index))
@@ -279,7 +280,8 @@ func (r *reload) report(ctx context.Context, err error) error {
 			text += which + " put back"
 		}
 	}
-	return &failure{ErrReloadFailed, text}
+	r.reg.event(app.Event{At: time.Now(), Type: app.EventReloadFailed, ID: -1, Name: r.before.Name, Detail: text})
+	return &failure{ErrReloadFailed, fmt.Sprintf("reload %s: %s", r.before.Name, text)}
 }
 
 // watched runs f under a context that ends when a process which has taken over

@@ -18,7 +18,7 @@ func (t *transition) follow() {
 		t.down(stopped, "")
 		t.emit(app.EventStop, "")
 	case thenStart:
-		t.emit(app.EventRestart, cmp.Or(t.cause, "by command"))
+		t.emit(app.EventRestart, cmp.Or(t.cause, causeUser))
 		t.afresh()
 	case thenEnd, thenDrain:
 		t.down(ended, "")

@@ -180,6 +180,23 @@ func (s *Supervisor) List() []app.Status {
 	return list
 }
 
+// Place is which instance there is in a slot, for those who ask often.
+type Place struct {
+	ID, Index int
+	Name      string // of the app
+	Created   time.Time
+	PID       int // 0 without a process
+}
+
+// Places appends all instances to list, by id. It never waits.
+func (s *Supervisor) Places(list []Place) []Place {
+	for _, sl := range s.reg.list.Load().slots {
+		st := sl.current.Load().status.Load()
+		list = append(list, Place{ID: sl.id, Index: sl.index, Name: st.Name, Created: st.CreatedAt, PID: st.PID})
+	}
+	return list
+}
+
 // show is the slot's present status.
 func (sl *slot) show() app.Status {
 	st := *sl.current.Load().status.Load()
@@ -196,6 +213,16 @@ func (s *Supervisor) Apps() []app.Spec {
 		specs[i] = *g.spec.Load()
 	}
 	return specs
+}
+
+// Spec returns the wanted spec of one app; ok is false where there is none.
+func (s *Supervisor) Spec(name string) (spec app.Spec, ok bool) {
+	for _, g := range s.reg.list.Load().apps {
+		if g.name() == name {
+			return *g.spec.Load(), true
+		}
+	}
+	return app.Spec{}, false
 }
 
 // Reloading returns the name of an app that is being reloaded, "" if there is none.

@@ -13,14 +13,14 @@ import (
 // what was given up, as the change may be the remedy. What was stopped stays so.
 // Errors: as Restart.
 func (s *Supervisor) FilesChanged(ctx context.Context, name, file string) error {
-	return s.trigger(ctx, name, "changed: "+file, true, app.Online, app.Launching, app.Waiting, app.Errored)
+	return s.trigger(ctx, name, causeFiles+file, true, app.Online, app.Launching, app.Waiting, app.Errored)
 }
 
 // Cron restarts what runs of an app because its cron_restart is due: instances that
 // share a port are reloaded. What was stopped stays so.
 // Errors: as Restart and Reload.
 func (s *Supervisor) Cron(ctx context.Context, name string) error {
-	return s.trigger(ctx, name, "cron_restart", false, app.Online, app.Launching, app.Waiting)
+	return s.trigger(ctx, name, causeCron, false, app.Online, app.Launching, app.Waiting)
 }
 
 // trigger restarts the instances of an app that are in one of the states.
@@ -58,8 +58,8 @@ func (s *Supervisor) OverMemory(ctx context.Context, id int, gen uint64, bytes i
 		return nil
 	}
 	s.event(app.Event{
-		At: time.Now(), Type: app.EventWarning, ID: id, Name: st.Name, Gen: gen, PID: st.PID,
-		Detail: fmt.Sprintf("uses %d MB of memory, above its max_memory_restart: it is replaced", bytes>>20),
+		At: time.Now(), Type: app.EventMemory, ID: id, Name: st.Name, Gen: gen, PID: st.PID,
+		Detail: fmt.Sprintf("uses %d MB of memory, %s: it is replaced", bytes>>20, aboveMemory),
 	})
 	_, err := s.Reload(ctx, []int{id}, ReloadOptions{})
 	return err

@@ -4,7 +4,7 @@
 'use strict';
 (() => {
 const native = globalThis.__paceline_host;
-delete globalThis.__paceline_host;
+const bridge = globalThis.__paceline_bridge;
 
 // host calls Go; what Go answers with a code is thrown.
 function host(op, ...args) {
@@ -17,10 +17,10 @@ function host(op, ...args) {
 
 // compile returns the function (kind "function") or the value (kind "expression").
 const compile = (file, text, kind) => taken(host('compile', file, text, kind));
-// taken is what Go left in the slot.
+// taken is what Go left on the bridge.
 function taken(ok) {
-  const v = globalThis.__paceline_slot;
-  delete globalThis.__paceline_slot;
+  const v = bridge.value;
+  delete bridge.value;
   if (!ok) throw v;
   return v;
 }
@@ -469,4 +469,7 @@ const process = {
 let argv;
 Object.defineProperty(process, Symbol.toStringTag, { value: 'process' });
 Object.defineProperty(globalThis, 'process', { value: process, writable: true, configurable: true });
+// At the end: an error in this script is told through it.
+delete globalThis.__paceline_host;
+delete globalThis.__paceline_bridge;
 })();

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,27 +66,30 @@ func clusterRoundRobin(ctx context.Context, b *bench) (err error) {
 type duel struct {
 	ours, theirs string
 	addr, other  string
-	limit        float64
+	limit        float64 // 0: there is none
 	rounds       int
+	keep         bool          // connections are kept
+	run          time.Duration // of each in a round; duelRun if zero
 }
 
 // duel makes requests to both in turn.
 func (b *bench) duel(ctx context.Context, d duel) error {
 	var ours, theirs, ratio []float64
+	run := cmp.Or(d.run, duelRun)
 	for _, addr := range []string{d.addr, d.other} {
 		if err := answers(ctx, addr); err != nil {
 			return err
 		}
-		if _, err := perSecond(ctx, addr, time.Second); err != nil { // warm up
+		if _, err := perSecond(ctx, addr, d.keep, time.Second); err != nil { // warm up
 			return err
 		}
 	}
 	for range d.rounds {
-		o, err := perSecond(ctx, d.addr, duelRun)
+		o, err := perSecond(ctx, d.addr, d.keep, run)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.ours, err)
 		}
-		t, err := perSecond(ctx, d.other, duelRun)
+		t, err := perSecond(ctx, d.other, d.keep, run)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.theirs, err)
 		}
@@ -93,14 +97,18 @@ func (b *bench) duel(ctx context.Context, d duel) error {
 	}
 	b.table.info(fmt.Sprintf("%s, median of %d", d.ours, d.rounds), figure(median(ours))+" req/s")
 	b.table.info(d.theirs, figure(median(theirs))+" req/s")
+	if d.limit == 0 {
+		b.table.info("  ratio", figure(median(ratio)))
+		return nil
+	}
 	b.table.atLeast("  ratio", median(ratio), d.limit, "")
 	return nil
 }
 
-func perSecond(ctx context.Context, addr string, d time.Duration) (float64, error) {
+func perSecond(ctx context.Context, addr string, keep bool, d time.Duration) (float64, error) {
 	during, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	r := load.Run(during, load.Config{Addr: addr, Clients: clusterLoad})
+	r := load.Run(during, load.Config{Addr: addr, Clients: clusterLoad, KeepAlive: keep})
 	if r.Failed > 0 {
 		return 0, errors.New(r.String())
 	}

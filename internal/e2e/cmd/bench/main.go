@@ -43,15 +43,19 @@ func parts() []part {
 		{"sleepers", "starting and deleting 500 processes by one command", measureSleepers},
 		{"apps", "a JavaScript app file of 500 apps, and what it costs to evaluate one", measureApps},
 		{"logs", "MB/s and CPU time per GB of output, against cat", measureLogs},
+		{"grep", "MB/s of a search in a log, against grep", measureGrep},
 		{"cluster", "requests/s of two Node workers, against Node's cluster module and PM2", measureCluster},
 		{"reload", "failed requests while all workers are replaced again and again", measureReload},
 		{"death", "failed requests while the daemon dies, is updated, and workers die", measureDeath},
+		{"pool", "the time of / while requests compute, on a pool of paceline/worker and without", measurePool},
 		{"blocked", "late answers while one of two copies computes, against other ways to share", measureBlocked},
 		{"balance", "how evenly connections are spread over four copies", measureBalance},
 		{"anyreload", "failed requests while copies of programs in five languages are replaced", measureAnyReload},
 		{"anykill", "failed requests while copies of programs are killed", measureAnyKill},
 		{"throughput", "requests/s of two copies, against the program's own SO_REUSEPORT and Node's cluster", measureThroughput},
+		{"sdk", "requests/s of a Go cluster of two workers, against the same with SO_REUSEPORT", measureSDK},
 		{"adoption", "what it costs an unmodified program to be adopted", measureAdoption},
+		{"web", "the first view of the dashboard in a browser, and what an open page costs the daemon", measureWeb},
 	}
 }
 

@@ -1,4 +1,4 @@
-package jseval
+package nodelib
 
 import (
 	"encoding/base64"
@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// latin1 is a string with one character for each byte: bytes on their way to
+// Latin1 is a string with one character for each byte: bytes on their way to
 // JavaScript.
-func latin1(b []byte) string {
+func Latin1(b []byte) string {
 	var s strings.Builder
 	s.Grow(len(b) + len(b)/2)
 	for _, c := range b {
@@ -20,8 +20,8 @@ func latin1(b []byte) string {
 	return s.String()
 }
 
-// bytesOf is the inverse of latin1; what is no byte is cut, as in Node.
-func bytesOf(s string) []byte {
+// BytesOf is the inverse of Latin1; what is no byte is cut, as in Node.
+func BytesOf(s string) []byte {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
 		b = append(b, byte(r))
@@ -29,18 +29,18 @@ func bytesOf(s string) []byte {
 	return b
 }
 
-// encode is Buffer.from(text, encoding), as latin1. Where an encoding ends early,
+// Encode is Buffer.from(text, encoding), in the form of Latin1. Where an encoding ends early,
 // so do the bytes: Node does not complain either.
-func encode(text, encoding string) (string, error) {
+func Encode(text, encoding string) (string, error) {
 	switch encoding {
 	case "utf8", "utf-8":
-		return latin1([]byte(text)), nil
+		return Latin1([]byte(text)), nil
 	case "latin1", "binary", "ascii":
-		return latin1(bytesOf(text)), nil
+		return Latin1(BytesOf(text)), nil
 	case "hex":
 		b := make([]byte, len(text)/2)
 		n, _ := hex.Decode(b, []byte(text[:len(text)/2*2]))
-		return latin1(b[:n]), nil
+		return Latin1(b[:n]), nil
 	case "base64", "base64url":
 		plain := strings.Map(func(r rune) rune {
 			switch {
@@ -57,20 +57,20 @@ func encode(text, encoding string) (string, error) {
 			plain = plain[:len(plain)-1]
 		}
 		b, err := base64.RawStdEncoding.DecodeString(plain)
-		return latin1(b), err
+		return Latin1(b), err
 	case "utf16le", "utf-16le", "ucs2", "ucs-2":
 		var b []byte
 		for _, u := range utf16.Encode([]rune(text)) {
 			b = binary.LittleEndian.AppendUint16(b, u)
 		}
-		return latin1(b), nil
+		return Latin1(b), nil
 	}
 	return "", unknownEncoding(encoding)
 }
 
-// decode is buffer.toString(encoding) of bytes as latin1.
-func decode(chars, encoding string) (string, error) {
-	b := bytesOf(chars)
+// Decode is buffer.toString(encoding) of bytes in the form of Latin1.
+func Decode(chars, encoding string) (string, error) {
+	b := BytesOf(chars)
 	switch encoding {
 	case "utf8", "utf-8":
 		return string(b), nil
@@ -97,6 +97,9 @@ func decode(chars, encoding string) (string, error) {
 	return "", unknownEncoding(encoding)
 }
 
-func unknownEncoding(name string) error {
-	return &codeError{code: "ERR_UNKNOWN_ENCODING", message: "Unknown encoding: " + name}
-}
+// EncodingError is Node's ERR_UNKNOWN_ENCODING.
+type EncodingError struct{ Name string }
+
+func (e *EncodingError) Error() string { return "Unknown encoding: " + e.Name }
+
+func unknownEncoding(name string) error { return &EncodingError{name} }
