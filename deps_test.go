@@ -60,7 +60,7 @@ var imports = map[string][]string{
 	"internal/daemon": {
 		"internal/adopt", "internal/api", "internal/app", "internal/axm", "internal/cgroup", "internal/dotenv", "internal/drain", "internal/events", "internal/forward", "internal/freeze", "internal/health",
 		"internal/history", "internal/hooks", "internal/keeper", "internal/kernel",
-		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/redact", "internal/revision", "internal/schedule", "internal/settings", "internal/state",
+		"internal/logs", "internal/logs/search", "internal/logsearch", "internal/metrics", "internal/nodeipc", "internal/pm2", "internal/port", "internal/proctree", "internal/redact", "internal/reportdir", "internal/revision", "internal/schedule", "internal/settings", "internal/stacks", "internal/state",
 		"internal/stats", "internal/supervisor", "internal/watch", "internal/why",
 	},
 	"internal/supervisor":  {"internal/app"},
@@ -77,6 +77,8 @@ var imports = map[string][]string{
 	"internal/watch":       nil,
 	"internal/revision":    nil,
 	"internal/schedule":    nil,
+	"internal/reportdir":   nil,
+	"internal/stacks":      nil,
 	"internal/dotenv":      nil,
 	"internal/logs/search": {"internal/app", "internal/dayjs", "internal/logs"},
 	"internal/logsearch":   {"internal/api", "internal/app", "internal/logs", "internal/logs/search"},

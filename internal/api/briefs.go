@@ -45,6 +45,9 @@ func appendBrief(b []byte, s *app.Status) []byte {
 	if s.Ready {
 		b = append(b, `,"ready":true`...)
 	}
+	if s.OutOfRotation {
+		b = append(b, `,"out_of_rotation":true`...)
+	}
 	if s.PID != 0 {
 		b = strconv.AppendInt(append(b, `,"pid":`...), int64(s.PID), 10)
 	}
@@ -182,6 +185,8 @@ func (r *briefReader) member(key string, s *app.Status) {
 		s.State = app.State(r.string())
 	case "ready":
 		s.Ready = r.yes()
+	case "out_of_rotation":
+		s.OutOfRotation = r.yes()
 	case "pid":
 		s.PID = r.integer()
 	case "restarts":

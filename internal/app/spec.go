@@ -112,7 +112,11 @@ type Spec struct {
 	DependsOn []Dependency `json:"depends_on,omitempty"`
 	Health    *Health      `json:"health,omitempty"`
 	Limits    *Limits      `json:"limits,omitempty"`
-	Hooks     []Hook       `json:"hooks,omitempty"` // what is done when something happens; at most MaxHooks
+	// OnHang is what is done about an instance that accepts no connections for
+	// HangAfter although some wait: HangReport, which "" means, or HangReplace.
+	OnHang    HangPolicy `json:"on_hang,omitempty"`
+	HangAfter Duration   `json:"hang_after,omitempty"` // 0 means DefaultHangAfter; at least 1 s
+	Hooks     []Hook     `json:"hooks,omitempty"`      // what is done when something happens; at most MaxHooks
 
 	KillSignal          string   `json:"kill_signal"`  // stop signal, "SIGINT" by default
 	KillTimeout         Duration `json:"kill_timeout"` // from the stop signal to SIGKILL; 1.6 s by default
@@ -149,6 +153,26 @@ type Spec struct {
 	// PM2 says that the app was started by the command pm2: its processes find the
 	// variables that PM2 gives to its own.
 	PM2 bool `json:"pm2,omitempty"`
+}
+
+// HangPolicy says what is done about an instance that hangs.
+type HangPolicy string
+
+// What can be done. Either way a report is saved, and an event says so.
+const (
+	HangReport  HangPolicy = "report"  // nothing is done to it
+	HangReplace HangPolicy = "replace" // a successor takes its place; its stacks are saved before it is ended
+)
+
+// DefaultHangAfter is the HangAfter of a spec that has none.
+const DefaultHangAfter = 10 * time.Second
+
+// HangLimit is how long an instance may accept nothing.
+func (s *Spec) HangLimit() time.Duration {
+	if s.HangAfter > 0 {
+		return time.Duration(s.HangAfter)
+	}
+	return DefaultHangAfter
 }
 
 // SlowRetry is how long an instance that was given up stays errored before it is
@@ -306,6 +330,10 @@ func (s *Spec) validateParts() error {
 	switch {
 	case s.MaxMemoryBytes < 0:
 		return fmt.Errorf("max_memory_restart %d is negative", s.MaxMemoryBytes)
+	case s.OnHang != "" && s.OnHang != HangReport && s.OnHang != HangReplace:
+		return fmt.Errorf("on_hang %q is neither report nor replace", s.OnHang)
+	case s.HangAfter != 0 && time.Duration(s.HangAfter) < time.Second:
+		return fmt.Errorf("hang_after %s is below 1s", s.HangAfter)
 	case s.Job != "" && s.CronRestart != "":
 		return errors.New("job and cron_restart: an app is either run at times or restarted at times")
 	case s.Job != "" && s.Instances > 1:

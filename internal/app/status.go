@@ -39,8 +39,11 @@ type Status struct {
 	Notes         []string `json:"notes,omitempty"` // facts on how the process was adopted; one line each, for people
 	State         State    `json:"state"`
 	Ready         bool     `json:"ready,omitempty"` // it listens, or has said that it is ready
-	PID           int      `json:"pid,omitempty"`   // 0 without a process
-	Gen           uint64   `json:"gen,omitempty"`   // counts the processes of this instance
+	// OutOfRotation says that it gets no new connections, because its checks say that
+	// it is not ready, while other copies do.
+	OutOfRotation bool   `json:"out_of_rotation,omitempty"`
+	PID           int    `json:"pid,omitempty"` // 0 without a process
+	Gen           uint64 `json:"gen,omitempty"` // counts the processes of this instance
 
 	Restarts  int       `json:"restarts"`            // since the app was started
 	Unstable  int       `json:"unstable,omitempty"`  // fast failures in a row

@@ -34,6 +34,13 @@ func moreFields(s *app.Spec, now time.Time) [][2]string {
 	for _, name := range slices.Sorted(maps.Keys(checks)) {
 		add(name+" check", asked(checks[name]))
 	}
+	if s.OnHang != "" || s.HangAfter != 0 {
+		what := app.HangReport
+		if s.OnHang != "" {
+			what = s.OnHang
+		}
+		add("on hang", fmt.Sprintf("%s, after %s", what, s.HangLimit()))
+	}
 	add("limits", limits(s.Limits))
 	for i := range s.Hooks {
 		add("hook", hookText(&s.Hooks[i]))

@@ -198,6 +198,9 @@ func instanceFields(s *app.Status, pidFile string, now time.Time) [][2]string {
 		if s.Ready {
 			ready = "yes"
 		}
+		if s.OutOfRotation {
+			ready += ", out of rotation"
+		}
 		add("ready", ready)
 		for _, c := range s.Checks {
 			add(c.Name, oneLine(answered(c, now)))

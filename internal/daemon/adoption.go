@@ -169,7 +169,7 @@ func (a *adoption) Owner(pid int) (key string, ok bool) {
 // Bind implements adopt.Handler.
 func (a *adoption) Bind(_ context.Context, b adopt.Bind) error {
 	p := a.h.find(b.Key)
-	if p == nil {
+	if p == nil || p.examined.Load() {
 		return adopt.ErrPass
 	}
 	c, err := a.h.share(p)

@@ -32,6 +32,10 @@ type cluster struct {
 
 	policy app.Balance // as asked for; "" is round robin
 
+	// placing is held while the ports are told of a change of the rotation, so that two
+	// changes reach them in order. Nothing that they ask back takes it.
+	placing sync.Mutex
+
 	mu     sync.Mutex // guards what follows
 	memory clusterMemory
 	// serving holds, by slot, the keys of the processes that listen: during a
@@ -39,6 +43,10 @@ type cluster struct {
 	serving map[int]map[string]struct{}
 	slots   map[int]struct{}  // that have a socket
 	refused map[string]string // by process: why it could not listen
+	settled bool              // the seats that an earlier daemon gave have been gone through
+	leaving map[string]bool   // by process: it finishes what it has, and gets no more
+	placed  map[int]bool      // by seat or slot: what the ports were told last; guarded by placing
+	rested  map[string]bool   // by process: its worker is out of the hand-off rotation; guarded by placing
 	cut     int               // connections with a request in flight when their process had to end
 	remaps  map[netip.AddrPort]netip.AddrPort
 }
@@ -49,6 +57,8 @@ type clusterMemory struct {
 	Primary json.RawMessage `json:"primary,omitempty"`
 	Seats   map[string]seat `json:"seats,omitempty"` // by process
 	Epoch   uint64          `json:"epoch,omitempty"` // of the present release
+	// Aside are the processes, by key, whose checks say that they are not ready.
+	Aside map[string]bool `json:"aside,omitempty"`
 	// Mechanism is that of the port opened last, "" before the first, and Reason why
 	// it is not the kernel's.
 	Mechanism string `json:"mechanism,omitempty"`
@@ -75,18 +85,24 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 	c := &cluster{
 		name: s.Name, policy: s.Balance, log: h.log,
 		serving: map[int]map[string]struct{}{}, slots: map[int]struct{}{}, refused: map[string]string{},
-		remaps: map[netip.AddrPort]netip.AddrPort{},
-		keep:   func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
+		remaps: map[netip.AddrPort]netip.AddrPort{}, leaving: map[string]bool{}, placed: map[int]bool{},
+		rested: map[string]bool{}, settled: true,
+		keep: func(memory []byte) { h.note(clusterPrefix+s.Name, memory) },
 	}
 	c.neighbour = func(number int) string { return h.neighbour(c, number) }
 	if entry, ok := h.kept.entry(clusterPrefix + s.Name); ok {
 		if err := json.Unmarshal(entry.Note, &c.memory); err != nil {
 			h.log.Warn("read cluster memory", "app", s.Name, "error", err)
 		}
+		c.settled = false // see resume
 	}
 	if c.memory.Seats == nil {
 		c.memory.Seats = map[string]seat{}
 	}
+	if c.memory.Aside == nil {
+		c.memory.Aside = map[string]bool{}
+	}
+	maps.Copy(c.rested, c.memory.Aside)
 	policies := map[app.Balance]port.Policy{app.Shared: port.Shared, app.IPHash: port.IPHash}
 	set, err := port.NewSet(port.Options{
 		Name: portPrefix + s.Name + "/", Policy: policies[s.Balance], Store: portStore{h.keeper},
@@ -191,10 +207,10 @@ func (c *cluster) encode() []byte {
 	return note
 }
 
-// serve tells that a process of the slot listens, or does no more.
-func (c *cluster) serve(slot int, key string, on bool) {
+// serve notes that a process of the slot listens, or does no more. It returns for
+// which slots place has to be told anew.
+func (c *cluster) serve(slot int, key string, on bool) (anew []int) {
 	c.mu.Lock()
-	before := len(c.serving[slot]) > 0
 	if on {
 		if c.serving[slot] == nil {
 			c.serving[slot] = map[string]struct{}{}
@@ -203,12 +219,12 @@ func (c *cluster) serve(slot int, key string, on bool) {
 	} else {
 		delete(c.serving[slot], key)
 	}
-	after := len(c.serving[slot]) > 0
+	over := len(c.serving[slot]) == 0
 	c.mu.Unlock()
-	// Off is said each time: what served a slot may have ended while no daemon was there.
-	if before != after || !after {
-		c.set.Use(slot, after)
+	if over { // said each time: what served the slot may have ended while no daemon was there
+		return []int{slot}
 	}
+	return nil
 }
 
 // refuse remembers why a process could not listen where it wanted.

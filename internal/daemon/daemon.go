@@ -104,6 +104,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		stats: stats.New(stats.Options{}), log: o.Log, ending: ending,
 		kept: inherit(inventory), processes: map[string]*process{}, leaders: map[int]*process{},
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
+		hanged: map[int]string{},
 	}
 	d.host.adoption = &adoption{h: d.host}
 	d.host.forward = forward.New(forward.Options{Pump: pump, Dir: d.forwardDir(), Tell: d.warnOf})
@@ -129,6 +130,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	parts.Go(d.trimLogs)
 	parts.Go(d.reopenOnSignal)
 	parts.Go(d.boundMemory)
+	parts.Go(d.watchHangs)
 	parts.Go(d.triggers.run)
 	parts.Go(d.actHooks)
 	server, served, err := d.serve(&parts)

@@ -53,6 +53,7 @@ func (h *host) drainAdopted(p *process) bool {
 	}()
 	go func() {
 		defer cancel()
+		c.setLeaving(p.key)
 		c.leaveRotation(ctx, is)
 		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(p, is)}
 		if p.Spec.Runtime != "" && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
@@ -123,7 +124,7 @@ func (c *cluster) ports() (ports []uint16) {
 // leaveRotation takes a process out of rotation and returns when it has accepted
 // all that will ever come to it, or ctx ends.
 func (c *cluster) leaveRotation(ctx context.Context, is seat) {
-	c.set.Use(is.Number, false)
+	c.place()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for c.moved(is) && !c.set.Drained(is.Epoch) {

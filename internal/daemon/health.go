@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"time"
 
@@ -24,8 +25,13 @@ func (h *host) checkHealth(p *process) {
 		defer cancel()
 		health.Run(ctx, p.Spec.Health, health.Process{
 			Dir: p.Spec.Cwd, Env: env, Grace: time.Duration(p.Spec.ListenTimeout), Prepare: func(cmd *exec.Cmd) { runAs(cmd, p.Spec.User) },
-		}, func(name string, ok bool, why string) {
-			p.sink(supervisor.Checked{Check: name, OK: ok, Why: why})
+			Steer: func(from, to uint16) func() bool { return h.steer(p, from, to) },
+		}, func(name string, failure error) {
+			is := supervisor.Checked{Check: name, OK: failure == nil}
+			if failure != nil {
+				is.Why, is.Silent = failure.Error(), errors.Is(failure, health.ErrSilent)
+			}
+			p.sink(is)
 		})
 	})
 	h.checks.Go(func() {
@@ -35,4 +41,31 @@ func (h *host) checkHealth(p *process) {
 		}
 		cancel()
 	})
+}
+
+// steer has a connection from one port to another reach a process among those that share
+// it; nil: it cannot be done.
+func (h *host) steer(p *process, from, to uint16) (over func() (reached bool)) {
+	c := h.sharedBy(p)
+	if c == nil {
+		return nil
+	}
+	if c.handsOff() {
+		if p.worker == nil {
+			return nil
+		}
+		return p.worker.Expect(from)
+	}
+	number := p.Index
+	if !isClusterNode(p.Spec) {
+		is, ok := c.has(p.key)
+		if !ok {
+			return nil
+		}
+		number = is.Number
+	}
+	if s := c.set.Steer(from, to, number); s != nil {
+		return s.Over
+	}
+	return nil
 }

@@ -46,11 +46,14 @@ type host struct {
 	cgroups  *cgroup.Parent  // nil if none can be made
 	ending   context.Context // ends when the daemon does
 
+	reporting sync.Mutex // held while a report is saved
+
 	mu        sync.Mutex // guards what follows
 	processes map[string]*process
 	leaders   map[int]*process // by pid
 	clusters  map[string]*cluster
 	resting   map[string]chan struct{} // closed when the app's ports are let go
+	hanged    map[int]string           // by instance: its last process that hung, for people
 	starting  int                      // how many processes the keeper is asked for
 	answered  chan struct{}            // closed when it has answered for the next of them
 }
@@ -62,6 +65,7 @@ const spawnTimeout = 30 * time.Second
 // Start runs a process for one generation of an instance.
 func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, started time.Time, err error) {
 	p := h.newProcess(l, sink)
+	p.aside = beginsAside(l.Spec)
 	h.watchForward(p)
 	var ours []*os.File // needed until the process has them
 	defer func() {
@@ -249,6 +253,8 @@ func (h *host) Drain(r supervisor.Ref) bool {
 	if p.worker == nil || p.cluster == nil {
 		return false
 	}
+	p.cluster.setLeaving(p.key)
+	h.place(p.cluster) // another one that was kept out may be needed now
 	err := p.worker.Rotate(false)
 	if err == nil {
 		err = p.worker.Drain(drainOptions(p.Spec))

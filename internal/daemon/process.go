@@ -233,7 +233,7 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 		p.sink(supervisor.Ready{})
 	case nodeipc.Listening:
 		if isClusterNode(p.Spec) {
-			p.cluster.serve(p.Index, p.key, true)
+			h.place(p.cluster, p.cluster.serve(p.Index, p.key, true)...)
 		}
 		p.sink(supervisor.Listening{Addr: addrText(e.Addr), Shared: !isClusterNode(p.Spec)})
 	case nodeipc.Closed:
@@ -272,7 +272,7 @@ func addrText(a net.Addr) string {
 // hangUp ends what a process had with us once it has ended.
 func (h *host) hangUp(p *process) {
 	if isClusterNode(p.Spec) {
-		p.cluster.serve(p.Index, p.key, false)
+		h.place(p.cluster, p.cluster.serve(p.Index, p.key, false)...)
 	}
 	if p.worker != nil {
 		if err := p.worker.Close(); err != nil {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"paceline/internal/app"
 	"paceline/internal/cgroup"
@@ -32,6 +33,9 @@ type process struct {
 	stderrDone chan struct{}       // closed when all it wrote to stderr is in the file
 	ended      chan struct{}       // closed when it has ended
 	exitTold   chan struct{}       // closed when the supervisor knows of its exit
+
+	aside    bool        // its checks say that it is not ready, and it shares nothing yet; guarded by host.mu
+	examined atomic.Bool // it is asked what it is doing, and what it listens on now is no port of its app
 
 	remarks []string // what is special about it, for people; guarded by host.mu
 }
@@ -78,6 +82,9 @@ func (h *host) add(p *process) (err error) {
 		}
 	}
 	h.processes[p.key] = p
+	if p.aside && p.cluster != nil {
+		p.cluster.setAside(p.key, true)
+	}
 	return nil
 }
 
@@ -91,7 +98,9 @@ func (h *host) share(p *process) (_ *cluster, err error) {
 		return nil, supervisor.ErrNoProcess
 	}
 	if p.cluster == nil {
-		p.cluster, err = h.clusterOf(p.Spec)
+		if p.cluster, err = h.clusterOf(p.Spec); err == nil && p.aside {
+			p.cluster.setAside(p.key, true)
+		}
 	}
 	return p.cluster, err
 }
@@ -110,8 +119,14 @@ func (h *host) remove(p *process) {
 	if h.leaders[p.pid] == p {
 		delete(h.leaders, p.pid)
 	}
+	c := p.cluster
 	h.mu.Unlock()
 	h.hangUp(p)
+	if c != nil {
+		c.mu.Lock()
+		c.forget(p.key)
+		c.mu.Unlock()
+	}
 }
 
 // versionOf returns the revision of the code that a process was started with.

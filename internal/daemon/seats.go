@@ -84,7 +84,7 @@ func (c *cluster) bind(p *process, b adopt.Bind) error {
 // port.ErrForeign if it is none that we have bound.
 func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.File, err error) {
 	is := c.seatOf(p)
-	l, err := c.set.Join(f, is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index}, backlog, !is.Trial)
+	l, err := c.join(f, is, backlog)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +93,18 @@ func (c *cluster) adopt(p *process, f *os.File, backlog int) (replacement *os.Fi
 		return l.File, nil
 	}
 	return nil, l.File.Close()
+}
+
+// join makes a socket that of a seat, in rotation if its process is to be.
+func (c *cluster) join(f *os.File, is seat, backlog int) (*port.Listener, error) {
+	c.placing.Lock()
+	defer c.placing.Unlock()
+	use := c.rotation()[is.Number]
+	l, err := c.set.Join(f, is.Number, port.Seat{Epoch: is.Epoch, Rank: is.Index}, backlog, use)
+	if err == nil && use {
+		c.placed[is.Number] = true
+	}
+	return l, err
 }
 
 // opened notes how the connections of a port are dealt out, and why not otherwise.
@@ -129,7 +141,7 @@ func (c *cluster) promote(key string) {
 	}
 	c.keep(c.encode())
 	c.mu.Unlock()
-	c.set.Use(is.Number, true)
+	c.place()
 	if switched {
 		if err := c.set.Switch(is.Epoch); err != nil {
 			c.log.Error("give connections to the new release", "app", c.name, "error", err)
@@ -140,19 +152,25 @@ func (c *cluster) promote(key string) {
 // retire says that a process listens no more: it has ended.
 func (c *cluster) retire(key string) {
 	if is, ok := c.has(key); ok {
+		c.setLeaving(key)
 		c.set.Retire(is.Number)
+		c.place() // another one that was kept out may be needed now
 	}
 }
 
 // stand gives the seat of a process that is gone free.
 func (c *cluster) stand(key string) {
+	c.placing.Lock()
+	defer c.placing.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.memory.Seats[key]; ok {
+	if is, ok := c.memory.Seats[key]; ok {
 		delete(c.memory.Seats, key)
+		delete(c.placed, is.Number)
 		c.keep(c.encode())
 	}
 	delete(c.refused, key)
+	c.forget(key)
 }
 
 // moved reports whether connections go to a later epoch than the seat's: otherwise
@@ -176,15 +194,21 @@ func (c *cluster) resume(alive func(key string) bool) {
 	c.mu.Lock()
 	seats := maps.Clone(c.memory.Seats)
 	c.mu.Unlock()
-	for key, is := range seats {
-		switch {
-		case !alive(key):
-			c.retire(key)
-			c.stand(key)
-		case !is.Trial:
-			c.set.Use(is.Number, true)
+	c.mu.Lock()
+	c.settled = true
+	for key := range c.memory.Aside {
+		if !alive(key) {
+			c.forget(key)
 		}
 	}
+	c.mu.Unlock()
+	for key := range seats {
+		if !alive(key) {
+			c.retire(key)
+			c.stand(key)
+		}
+	}
+	c.place()
 }
 
 // prune closes the addresses that nobody listens on any more, as after a reload to
@@ -285,9 +309,7 @@ func (c *cluster) handSockets(p *process) (files []*os.File, addrs []net.Addr, e
 
 // seated tells the supervisor where a process listens that was handed its sockets.
 func (c *cluster) seated(p *process, addrs []net.Addr) {
-	if is := c.seatOf(p); !is.Trial {
-		c.set.Use(is.Number, true)
-	}
+	c.place()
 	for _, a := range addrs {
 		p.sink(supervisor.Listening{Addr: addrText(a), Shared: true})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"paceline/internal/app"
 	"paceline/internal/logs"
+	"paceline/internal/supervisor"
 )
 
 // complete adds to a status what the supervisor does not know: figures, files,
@@ -35,6 +36,7 @@ func (h *host) figures(s *app.Status, spec *app.Spec) {
 	if c != nil && (s.Mode == app.Cluster || len(spec.Sockets) > 0 && spec.Instances > 1) {
 		if policy, mechanism, reason := c.dealing(); mechanism != "" { // else nothing is shared yet
 			s.Balance, s.Mechanism, s.BalanceReason = policy, mechanism, reason
+			s.OutOfRotation, _ = c.standsAside(keyOf(supervisor.Ref{ID: s.ID, Gen: s.Gen}))
 		}
 	}
 }
@@ -43,6 +45,15 @@ func (h *host) figures(s *app.Status, spec *app.Spec) {
 func (h *host) notes(s *app.Status, spec *app.Spec) (notes []string) {
 	notes = h.remarksOn(s.PID)
 	if note := h.adoption.note(spec); note != "" {
+		notes = append(notes, note)
+	}
+	h.mu.Lock()
+	hanged := h.hanged[s.ID]
+	h.mu.Unlock()
+	if hanged != "" {
+		notes = append(notes, hanged)
+	}
+	if note := h.asideNote(s, spec); note != "" {
 		notes = append(notes, note)
 	}
 	if spec.Wrapper != "" && s.Mode == app.Cluster {
@@ -91,4 +102,23 @@ func (h *host) resumeOrphans() {
 			h.log.Error("take up log", "name", name, "error", err)
 		}
 	}
+}
+
+// asideNote says why a copy that is not ready gets connections all the same; "" if it
+// gets none, or is ready.
+func (h *host) asideNote(s *app.Status, spec *app.Spec) string {
+	h.mu.Lock()
+	c := h.clusters[s.Name]
+	h.mu.Unlock()
+	if c == nil || spec.Instances < 2 || s.State != app.Online {
+		return ""
+	}
+	out, would := c.standsAside(keyOf(supervisor.Ref{ID: s.ID, Gen: s.Gen}))
+	switch {
+	case out || !would:
+		return ""
+	case s.Mechanism == mechanismShared:
+		return "it is not ready and gets connections all the same: all copies take them from one queue"
+	}
+	return "it is not ready and gets connections all the same: no copy is ready"
 }

@@ -184,6 +184,14 @@ func stopFields() []field {
 			set: numbered("a duration", func(o *StartOptions) *string { return &o.Stop.ListenTimeout }),
 		},
 		{name: "health", group: "Ready and stop", shape: shapeObject, def: "none", doc: "Checks: `startup`, `readiness` and `liveness`, each with one of `http`, `tcp`, `exec`, and `interval` (10s), `timeout` (2s), `delay` (0), `retries` (3). Without those three words it is the readiness check.", set: health},
+		{
+			name: "on_hang", group: "Ready and stop", shape: shapeText, words: []string{"report", "replace"}, def: "report", doc: "What is done about an instance that accepts no connections for `hang_after` although some wait: a report of what it is doing, or also a successor in its place.",
+			set: texted(func(o *StartOptions) *string { return &o.OnHang }),
+		},
+		{
+			name: "hang_after", group: "Ready and stop", shape: shapeDuration, def: "10s", doc: "How long that is, at least 1s.",
+			set: numbered("a duration", func(o *StartOptions) *string { return &o.HangAfter }),
+		},
 	}
 }
 

@@ -109,6 +109,14 @@ func relations(o *StartOptions, spec *app.Spec) error {
 	spec.IncrementVar, spec.EnvName, spec.Source = o.IncrementVar, o.EnvName, o.Source
 	spec.FilterEnv = slices.Clone(o.FilterEnv)
 	spec.Health, spec.Hooks = o.Health, o.Hooks
+	spec.OnHang = app.HangPolicy(o.OnHang)
+	if o.HangAfter != "" {
+		d, err := app.ParseDuration(o.HangAfter)
+		if err != nil {
+			return flagError("hang_after", o.HangAfter, "a duration such as 10s")
+		}
+		spec.HangAfter = d
+	}
 	spec.PostUpdate = o.PostUpdate
 	return nil
 }

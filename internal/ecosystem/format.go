@@ -96,6 +96,8 @@ func entries(s *app.Spec) []entry {
 	add(s.WaitReady, "wait_ready", true)
 	duration(s.ListenTimeout, def.ListenTimeout, "listen_timeout")
 	add(s.Health != nil, "health", healthEntries(s.Health))
+	add(s.OnHang != "", "on_hang", string(s.OnHang))
+	duration(s.HangAfter, 0, "hang_after")
 	file := func(path, key string) {
 		if path == os.DevNull {
 			path = "NULL"

@@ -48,6 +48,8 @@ type StartOptions struct {
 
 	DependsOn []string // --depends-on: "db", "db:started", "db:completed"; see ParseDependency
 	Health    *app.Health
+	OnHang    string // of an app file: report or replace
+	HangAfter string // of an app file: a duration
 	Hooks     []app.Hook
 	Limits    LimitFlags
 	Watch     WatchFlags

@@ -2,8 +2,8 @@
 // command. It tells changes of the answer and decides nothing.
 //
 // A check over the network asks an address. Where several instances share it, any
-// of them may answer: to ask one of several, use a command, which finds the
-// instance in its environment.
+// of them may answer, unless the connection can be steered: see Steer. A command finds
+// the instance in its environment.
 package health
 
 import (
@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -32,11 +31,18 @@ type Process struct {
 	// Prepare adds to a command what has to be so before it is started, such as the
 	// user it runs as; nil adds nothing.
 	Prepare func(*exec.Cmd)
+	// Steer has checks over the network reach this process among those that share its
+	// address; nil: any of them may answer.
+	Steer Steer
 }
 
-// Report is told the first answer of a check and each change of it. A check counts as
-// failed after as many failures in a row as it allows; why says what the last was.
-type Report func(name string, ok bool, why string)
+// Report is told the first answer of a check and each change of it: nil when it passes.
+// A check counts as failed after as many failures in a row as it allows; the error is the
+// last of them.
+type Report func(name string, failure error)
+
+// ErrSilent is wrapped by the failure of a check that got no answer in its time.
+var ErrSilent = errors.New("no answer")
 
 // Run makes the checks of a process until ctx ends. The startup check comes first,
 // and is over once it has passed; the others begin then. Report is called from
@@ -116,7 +122,7 @@ func (r *runner) hear(err error) {
 		r.failures = 0
 		if !r.told || !r.ok {
 			r.told, r.ok = true, true
-			r.report(r.name, true, "")
+			r.report(r.name, nil)
 		}
 		return
 	}
@@ -125,7 +131,7 @@ func (r *runner) hear(err error) {
 		return
 	}
 	r.told, r.ok = true, false
-	r.report(r.name, false, err.Error())
+	r.report(r.name, err)
 }
 
 // limit is how many failures in a row count as one. Before the first answer they
@@ -143,40 +149,43 @@ func Ask(ctx context.Context, c *app.HealthCheck, p Process) error {
 	limited, cancel := context.WithTimeout(ctx, time.Duration(c.Timeout))
 	defer cancel()
 	var err error
-	switch {
+	switch to := (&aim{steer: p.Steer}); {
 	case c.HTTP != "":
-		err = askHTTP(limited, c.HTTP)
+		err = to.over(askHTTP(limited, c.HTTP, to))
 	case c.TCP != "":
-		err = askTCP(limited, c.TCP)
+		err = to.over(askTCP(limited, c.TCP, to))
 	default:
 		err = askCommand(limited, c.Exec, p)
 	}
 	if err != nil && limited.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("no answer within %s", c.Timeout)
+		return fmt.Errorf("%w within %s", ErrSilent, c.Timeout)
 	}
 	return err
 }
 
 // client asks anew each time: a kept connection would tell of the past. It trusts
 // any certificate, as it asks whether somebody is there and not who.
-var client = &http.Client{
-	Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
-	},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+func client(to *aim) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:       to.dial,
+			DisableKeepAlives: true,
+			TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // bodyBound is how much of an answer is read, so that the server sees it taken.
 const bodyBound = 64 << 10
 
-func askHTTP(ctx context.Context, url string) error {
+func askHTTP(ctx context.Context, url string, to *aim) error {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
 	q.Header.Set("User-Agent", "paceline-health")
-	a, err := client.Do(q)
+	a, err := client(to).Do(q)
 	if err != nil {
 		if inner := errors.Unwrap(err); inner != nil {
 			return inner // the URL is known
@@ -196,10 +205,8 @@ func askHTTP(ctx context.Context, url string) error {
 	return nil
 }
 
-func askTCP(ctx context.Context, addr string) error {
-	var d net.Dialer
-	d.SetMultipathTCP(false)
-	conn, err := d.DialContext(ctx, "tcp", addr)
+func askTCP(ctx context.Context, addr string, to *aim) error {
+	conn, err := to.dial(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

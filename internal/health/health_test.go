@@ -34,6 +34,23 @@ func TestAsk(t *testing.T) {
 		http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 	})
 	mux.HandleFunc("/bad", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
+				return
+			}
+		}
+	})
+	mux.HandleFunc("/drip", func(w http.ResponseWriter, r *http.Request) {
+		drop := time.NewTicker(5 * time.Millisecond)
+		defer drop.Stop()
+		for r.Context().Err() == nil {
+			fmt.Fprint(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			<-drop.C
+		}
+	})
 	stuck := make(chan struct{})
 	mux.HandleFunc("/stuck", func(_ http.ResponseWriter, r *http.Request) {
 		select {
@@ -62,17 +79,20 @@ func TestAsk(t *testing.T) {
 		change func(*app.HealthCheck)
 		want   string // in the error; "" for none
 	}{
-		"http":         {func(c *app.HealthCheck) { c.HTTP = server.URL + "/ok" }, ""},
-		"https":        {func(c *app.HealthCheck) { c.HTTP = secure.URL + "/ok" }, ""},
-		"redirect":     {func(c *app.HealthCheck) { c.HTTP = server.URL + "/moved" }, ""},
-		"status":       {func(c *app.HealthCheck) { c.HTTP = server.URL + "/bad" }, "status 503"},
-		"http timeout": {func(c *app.HealthCheck) { c.HTTP, c.Timeout = server.URL+"/stuck", app.Duration(50*time.Millisecond) }, "no answer within 50ms"},
-		"http refused": {func(c *app.HealthCheck) { c.HTTP = "http://" + closed }, "connection refused"},
-		"tcp":          {func(c *app.HealthCheck) { c.TCP = server.Listener.Addr().String() }, ""},
-		"tcp refused":  {func(c *app.HealthCheck) { c.TCP = closed }, "connection refused"},
-		"exec":         {func(c *app.HealthCheck) { c.Exec = []string{"/bin/sh", "-c", `test -f here && test "$A" = 1`} }, ""},
-		"exec fails":   {func(c *app.HealthCheck) { c.Exec = []string{"/bin/sh", "-c", "echo first; echo no db >&2; exit 3"} }, "exit status 3: no db"},
-		"exec missing": {func(c *app.HealthCheck) { c.Exec = []string{"/nonexistent/check"} }, "no such file"},
+		"http":           {func(c *app.HealthCheck) { c.HTTP = server.URL + "/ok" }, ""},
+		"https":          {func(c *app.HealthCheck) { c.HTTP = secure.URL + "/ok" }, ""},
+		"redirect":       {func(c *app.HealthCheck) { c.HTTP = server.URL + "/moved" }, ""},
+		"status":         {func(c *app.HealthCheck) { c.HTTP = server.URL + "/bad" }, "status 503"},
+		"http timeout":   {func(c *app.HealthCheck) { c.HTTP, c.Timeout = server.URL+"/stuck", app.Duration(50*time.Millisecond) }, "no answer within 50ms"},
+		"redirect loop":  {func(c *app.HealthCheck) { c.HTTP = server.URL + "/loop" }, ""},
+		"endless answer": {func(c *app.HealthCheck) { c.HTTP, c.Timeout = server.URL+"/endless", app.Duration(time.Minute) }, ""},
+		"slow drip":      {func(c *app.HealthCheck) { c.HTTP, c.Timeout = server.URL+"/drip", app.Duration(100*time.Millisecond) }, "no answer within 100ms"},
+		"http refused":   {func(c *app.HealthCheck) { c.HTTP = "http://" + closed }, "connection refused"},
+		"tcp":            {func(c *app.HealthCheck) { c.TCP = server.Listener.Addr().String() }, ""},
+		"tcp refused":    {func(c *app.HealthCheck) { c.TCP = closed }, "connection refused"},
+		"exec":           {func(c *app.HealthCheck) { c.Exec = []string{"/bin/sh", "-c", `test -f here && test "$A" = 1`} }, ""},
+		"exec fails":     {func(c *app.HealthCheck) { c.Exec = []string{"/bin/sh", "-c", "echo first; echo no db >&2; exit 3"} }, "exit status 3: no db"},
+		"exec missing":   {func(c *app.HealthCheck) { c.Exec = []string{"/nonexistent/check"} }, "no such file"},
 		"exec timeout": {func(c *app.HealthCheck) {
 			c.Exec, c.Timeout = []string{"/bin/sh", "-c", "sleep 60 & sleep 60"}, app.Duration(50*time.Millisecond)
 		}, "no answer within 50ms"},
@@ -91,7 +111,13 @@ func TestChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := runner{name: "liveness", check: check(func(c *app.HealthCheck) { c.Retries = 3 })}
 		var told []string
-		r.report = func(name string, ok bool, why string) { told = append(told, fmt.Sprint(name, " ", ok, " ", why)) }
+		r.report = func(name string, failure error) {
+			why := ""
+			if failure != nil {
+				why = failure.Error()
+			}
+			told = append(told, fmt.Sprint(name, " ", failure == nil, " ", why))
+		}
 		bad := fmt.Errorf("down")
 		for _, err := range []error{nil, nil, bad, bad, nil, bad, bad, bad, bad, nil} {
 			r.hear(err)
@@ -113,8 +139,8 @@ func TestGrace(t *testing.T) {
 			began := time.Now()
 			r.patient = began.Add(time.Minute)
 			var after time.Duration
-			r.report = func(_ string, ok bool, _ string) {
-				if !ok {
+			r.report = func(_ string, failure error) {
+				if failure != nil {
 					after = time.Since(began)
 				}
 			}
@@ -156,7 +182,7 @@ func TestOrder(t *testing.T) {
 	go func() {
 		defer close(done)
 		Run(ctx, &app.Health{Startup: long("/startup"), Readiness: long("/"), Liveness: long("/")}, Process{},
-			func(name string, ok bool, _ string) { told <- fmt.Sprint(name, " ", ok) })
+			func(name string, failure error) { told <- fmt.Sprint(name, " ", failure == nil) })
 	}()
 	up.Store(true)
 	if got := <-told; got != "startup true" {

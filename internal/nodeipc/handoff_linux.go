@@ -62,6 +62,7 @@ type conn struct {
 	key  string // of its listener
 	seq  int64  // of the message it was handed over with
 	sent time.Time
+	only *expected // it is for one worker; nil: for any
 }
 
 // handedOver is what a worker was sent and has not acknowledged.
@@ -132,10 +133,23 @@ func (p *Primary) pump(l *listener) {
 		if l.sock.sticky {
 			h = l.pickFor(c.fd, h, p.loop.now)
 		}
+		if e := p.expectedFrom(c.fd); e != nil {
+			if h = l.holderOf(e.w); h == nil || len(h.w.ch.queue) > 0 {
+				e.lost.Store(true)
+				p.discard(c)
+				continue
+			}
+			c.only = e
+		}
 		seq := h.w.nextSeq()
 		l.line = append(strconv.AppendInt(l.line[:l.start], seq, 10), newconnEnd...)
 		c.seq, c.sent = seq, p.loop.now
 		if err := h.w.ch.try(l.line, c.fd); err != nil {
+			if c.only != nil {
+				c.only.lost.Store(true)
+				p.discard(c)
+				continue
+			}
 			// It does not read, or is dead and we shall be told: for others, or for later.
 			h.refuse(p.loop.now)
 			l.parked = append([]*conn{c}, l.parked...)
@@ -144,6 +158,38 @@ func (p *Primary) pump(l *listener) {
 		h.w.handed.unacked = append(h.w.handed.unacked, c)
 		h.w.handed.fifo = append(h.w.handed.fifo, sentHandle{seq: seq, c: c})
 	}
+}
+
+// expectedFrom returns for whom a connection is, nil if for anybody.
+func (p *Primary) expectedFrom(fd int) *expected {
+	if p.expected.Load() == 0 {
+		return nil
+	}
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return nil
+	}
+	port := 0
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		port = sa.Port
+	case *unix.SockaddrInet6:
+		port = sa.Port
+	}
+	e, ok := p.expecting.Load(uint16(port))
+	if !ok {
+		return nil
+	}
+	return e.(*expected)
+}
+
+// holderOf returns a worker's part in the listener, nil if it has none.
+func (l *listener) holderOf(w *Worker) *holder {
+	i := slices.IndexFunc(l.holders, func(h *holder) bool { return h.w == w })
+	if i < 0 {
+		return nil
+	}
+	return l.holders[i]
 }
 
 // accept takes a connection without the address of the peer, which nobody wants.
@@ -374,7 +420,10 @@ func (w *Worker) takeBack() {
 // park puts a connection first in line for another worker.
 func (p *Primary) park(c *conn) {
 	l := p.listeners[c.key]
-	if l == nil {
+	if c.only != nil {
+		c.only.lost.Store(true)
+	}
+	if l == nil || c.only != nil {
 		p.discard(c)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 )
 
 // errSystem says why nothing works here: the channel relies on Linux's way to peek at a stream
@@ -38,6 +39,12 @@ func Attach(WorkerOptions) (*Worker, error) { return nil, errSystem }
 
 // Send fails: it needs Linux.
 func (w *Worker) Send([]byte) error { return errSystem }
+
+// Expect returns nil.
+func (w *Worker) Expect(uint16) func() bool { return nil }
+
+// Unanswered returns nothing.
+func (w *Worker) Unanswered() (time.Time, int) { return time.Time{}, 0 }
 
 // Rotate fails: it needs Linux.
 func (w *Worker) Rotate(bool) error { return errSystem }

@@ -3,6 +3,7 @@ package nodeipc
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Primary is the cluster primary of one app: it owns the listeners that the app's workers share,
@@ -12,6 +13,9 @@ type Primary struct {
 	err      error // of NewPrimary, told by Attach
 	loop     *loop
 	accepted tally
+
+	expecting sync.Map     // by the client's port: see Worker.Expect
+	expected  atomic.Int32 // how many there are
 
 	// The rest belongs to the loop's goroutine.
 	st        primaryState

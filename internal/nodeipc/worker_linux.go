@@ -140,6 +140,45 @@ func (w *Worker) Rotate(on bool) error {
 	})
 }
 
+// Expect has the connection that comes from a port of a client be handed to this worker,
+// in rotation or not, and to no other. Over ends that, and reports whether no other got it.
+func (w *Worker) Expect(from uint16) (over func() (reached bool)) {
+	e := &expected{w: w}
+	w.p.expecting.Store(from, e)
+	w.p.expected.Add(1)
+	return func() bool {
+		w.p.expecting.Delete(from)
+		w.p.expected.Add(-1)
+		return !e.lost.Load()
+	}
+}
+
+// expected is a connection that is for one worker.
+type expected struct {
+	w    *Worker
+	lost atomic.Bool // it could not have it
+}
+
+// Unanswered returns how many connections the worker was handed that it has not taken
+// yet, and since when the oldest of them waits.
+func (w *Worker) Unanswered() (since time.Time, n int) {
+	answered := make(chan struct{})
+	if !w.p.loop.do(func() {
+		defer close(answered)
+		if n = len(w.handed.unacked); n > 0 {
+			since = w.handed.unacked[0].sent
+		}
+	}) {
+		return time.Time{}, 0
+	}
+	select {
+	case <-answered:
+		return since, n
+	case <-w.p.loop.done:
+		return time.Time{}, 0
+	}
+}
+
 // Drain takes the worker out of the rotation and tells the preload (see Preload) that the end is
 // near: responses then close their connections, http2 sessions say goodbye, and idle connections
 // get until Grace is over to be used once more. The worker's servers stay open; Disconnect closes

@@ -65,6 +65,10 @@ type gauge struct {
 	until time.Time     // resting: its end; trying: when an empty queue means accepted; in: end of parole
 	doubt time.Time     // in: until when it is not trusted; zero: it is
 	taken bool          // trying: the one connection was dealt
+
+	ill      time.Time // when the first of the failures in a row began
+	failed   time.Time // when the last was seen
+	failures int       // how often in a row it was found stuck
 }
 
 // enter puts the slot into the rotation, or out of it, as its owner wishes.
@@ -98,12 +102,15 @@ func (q *gauge) look(depth int, dealt uint64, now time.Time) {
 		q.looks++
 		if q.standing == in && q.overdue(now) && q.accepted(dealt) {
 			begin()
-			q.doubt = time.Time{}
+			q.doubt, q.failures = time.Time{}, 0
 		}
 	}
 	q.looked = now
 	if depth < last || depth == 0 && now.After(q.doubt) {
 		q.doubt = time.Time{}
+		if q.standing == in {
+			q.failures = 0
+		}
 	}
 }
 
@@ -186,7 +193,7 @@ func judge(slots []*gauge, pending bool, now time.Time) decision {
 			q.taken = true
 			q.until = now.Add(suspicion)
 		case q.standing == trying && q.taken && q.depth == 0 && !now.Before(q.until):
-			q.standing = in
+			q.standing, q.failures = in, 0
 			q.until = now.Add(parole)
 			d.back = append(d.back, i)
 		}
@@ -198,6 +205,11 @@ func judge(slots []*gauge, pending bool, now time.Time) decision {
 // lieDown begins a rest. Where it took long to come to that, a trial costs more as
 // well, as it goes to another's client: the rests are as much longer.
 func (q *gauge) lieDown(now time.Time) {
+	if q.failures == 0 {
+		q.ill = q.stalled
+	}
+	q.failures++
+	q.failed = now
 	first, longest := max(firstRest, q.bears/5), max(longestRest, 6*q.bears)
 	q.rest = min(max(2*q.rest, first), longest)
 	q.standing = resting

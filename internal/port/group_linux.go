@@ -65,6 +65,8 @@ type lane struct {
 	patience time.Duration
 	again    time.Time // when to try to move it again, patience after the last time
 	farewell farewell
+	stall    stall  // see Stalled
+	flushes  int    // how often its queue was moved
 	holds    int    // how many keep new connections from it: see Hold
 	dropped  int64  // by its socket before the hold
 	peak     int    // the most that waited since Loads was called last

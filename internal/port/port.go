@@ -232,6 +232,15 @@ type Depth struct {
 	Waiting, Limit int
 }
 
+// Stall is a queue from which nothing is accepted.
+type Stall struct {
+	Slot    int // or seat; -1: all together
+	Address string
+	Since   time.Time
+	Seen    time.Time // when it was last known to be so
+	Waiting int       // connections in it now
+}
+
 // Support says what works on this machine.
 type Support struct {
 	Kernel bool   // round robin in the kernel

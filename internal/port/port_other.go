@@ -96,6 +96,18 @@ func (*Set) Release(int) {}
 // Queue returns nothing.
 func (*Set) Queue() []Depth { return nil }
 
+// Steered is a connection that is to reach one slot.
+type Steered struct{}
+
+// Steer returns nil.
+func (*Set) Steer(_, _ uint16, _ int) *Steered { return nil }
+
+// Over returns false.
+func (*Steered) Over() bool { return false }
+
+// Stalled returns nothing.
+func (*Set) Stalled() []Stall { return nil }
+
 // Close does nothing.
 func (*Set) Close() error { return nil }
 

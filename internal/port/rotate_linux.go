@@ -90,6 +90,7 @@ func (s *Set) flush(g *Group, l *lane) {
 	}
 	if err == nil {
 		l.gauge.moved()
+		l.flushes++
 		l.frozen, l.patience, l.again = nil, 0, time.Time{}
 		g.tally.Moved += int64(waiting)
 		s.wake(g)

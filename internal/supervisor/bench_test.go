@@ -51,6 +51,8 @@ func (h *instantHost) end(r Ref, exit app.Exit) {
 func (h *instantHost) Message(Ref, []byte) error { return ErrNoProcess }
 func (h *instantHost) Drain(Ref) bool            { return false }
 func (h *instantHost) Promote(Ref)               {}
+func (h *instantHost) Rotate(Ref, bool)          {}
+func (h *instantHost) Examine(Ref, string, bool) {}
 func (h *instantHost) Together(string) bool      { return false }
 func (h *instantHost) Save(int, []byte)          {}
 func (h *instantHost) SaveSpec(string, []byte)   {}

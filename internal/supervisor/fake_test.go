@@ -289,6 +289,32 @@ func (h *fakeHost) Promote(r Ref) {
 	}
 }
 
+func (h *fakeHost) Rotate(r Ref, on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls = append(h.calls, fmt.Sprintf("rotate %d.%d %t", r.ID, r.Gen, on))
+	if h.processes[r] == nil {
+		h.violate("%v, which is forgotten, is put into rotation or out of it", r)
+	}
+}
+
+func (h *fakeHost) Examine(r Ref, why string, ask bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.calls = append(h.calls, fmt.Sprintf("examine %d.%d %t", r.ID, r.Gen, ask))
+	p := h.processes[r]
+	if p == nil {
+		h.violate("%v, which is forgotten, is examined", r)
+		return
+	}
+	h.later(50*time.Millisecond, p, func() {
+		p.sink(Reported{Text: why})
+		if ask {
+			p.sink(Examined{})
+		}
+	})
+}
+
 func (h *fakeHost) Together(name string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -32,6 +32,16 @@ type Host interface {
 	// Promote tells that a process launched on trial is the instance's now: new
 	// connections may come to it.
 	Promote(r Ref)
+	// Rotate says whether the process is to get its share of the connections that come
+	// to the app's ports, or none as long as another process may have them: its checks
+	// say that it is not ready. One whose app has a startup or a readiness check begins
+	// without. It has no effect before Promote on a process launched on trial, nor
+	// after Drain.
+	Rotate(r Ref, on bool)
+	// Examine saves what a process is doing that hangs, and Reported follows. With ask it is
+	// about to be ended, and its runtime is asked, of which it may end; then Examined follows.
+	// Without nothing is done to it.
+	Examine(r Ref, why string, ask bool)
 	// Together reports whether the processes of an app take connections from one
 	// queue, so that none of them can be kept from taking more while others do:
 	// a reload then starts all successors before any old process leaves.
@@ -108,7 +118,19 @@ type Checked struct {
 	Check string // "startup", "readiness" or "liveness"
 	OK    bool
 	Why   string // what failed
+	// Silent says that it has given no answer at all in the time allowed.
+	Silent bool
 }
+
+// Hung says that the process has accepted no connections for its app's HangAfter,
+// though some waited.
+type Hung struct{ Why string }
+
+// Examined says that Examine is over.
+type Examined struct{}
+
+// Reported says what was found out about a process that hangs, and where it is kept.
+type Reported struct{ Text string }
 
 // Warned carries something that the user should know about the process.
 type Warned struct{ Text string }
@@ -125,4 +147,7 @@ func (Gone) fact()        {}
 func (Drained) fact()     {}
 func (Checked) fact()     {}
 func (Warned) fact()      {}
+func (Hung) fact()        {}
+func (Examined) fact()    {}
+func (Reported) fact()    {}
 func (Messaged) fact()    {}

@@ -210,6 +210,9 @@ func (in *instance) hear(m about) {
 		in.tell(app.EventWarning, f.Text, nil)
 	case Checked:
 		in.life.checks = withChecked(in.life.checks, f)
+	case Reported:
+		in.tell(app.EventHang, f.Text, nil)
+		return
 	case Messaged:
 		in.tell(app.EventMessage, "", f.Data)
 		return
@@ -251,7 +254,9 @@ func (in *instance) complete(e app.Exit) app.Exit {
 func (in *instance) handle(m message) {
 	before := in.m.phase
 	var actions []action
-	in.m, actions = next(in.m, m, policyOf(in.spec))
+	p := policyOf(in.spec)
+	p.surges = isWorker(in.spec) || in.life.shared && in.spec.Balance != app.None
+	in.m, actions = next(in.m, m, p)
 	if _, ok := m.(reset); ok {
 		in.created = time.Now()
 	}
@@ -303,6 +308,15 @@ func (in *instance) perform(a action) {
 		if !in.s.host.Drain(in.ref()) {
 			in.handle(Drained{})
 		}
+	case surge:
+		gen := in.life.gen
+		in.s.wg.Go(func() { in.s.replace(in, gen) })
+	case examine:
+		in.s.host.Examine(in.ref(), in.m.unfit, true)
+	case observe:
+		in.s.host.Examine(in.ref(), a.detail, false)
+	case rotate:
+		in.s.host.Rotate(in.ref(), !a.aside)
 	case serve:
 		in.s.host.Promote(in.ref())
 	case emit:

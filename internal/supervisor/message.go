@@ -52,6 +52,9 @@ type (
 	}
 )
 
+// unreplaced says that a process that is unfit has got no successor.
+type unreplaced struct{ why string }
+
 // timeout says that the instance's only timer has fired.
 type timeout struct{}
 
@@ -67,6 +70,9 @@ func (release) isMessage()     {}
 func (block) isMessage()       {}
 func (started) isMessage()     {}
 func (startFailed) isMessage() {}
+func (unreplaced) isMessage()  {}
+func (Hung) isMessage()        {}
+func (Examined) isMessage()    {}
 func (timeout) isMessage()     {}
 func (Online) isMessage()      {}
 func (Ready) isMessage()       {}
@@ -77,21 +83,26 @@ func (Gone) isMessage()        {}
 func (Drained) isMessage()     {}
 func (Checked) isMessage()     {}
 func (Warned) isMessage()      {}
+func (Reported) isMessage()    {}
 func (Messaged) isMessage()    {}
 
 // verb is what an action does.
 type verb uint8
 
 const (
-	spawn  verb = iota // start a process: a new generation
-	drain              // ask it to finish; Drained follows, at once if it cannot
-	ask                // ask it to end: the stop signal, or a message
-	kill               // SIGKILL to it and its descendants
-	forget             // it is gone: let go of what belonged to it
-	arm                // set the timer to wait
-	keep               // leave the timer as it is over a change of phase
-	serve              // it is no longer on trial: connections may come
-	emit               // tell the world
+	spawn   verb = iota // start a process: a new generation
+	drain               // ask it to finish; Drained follows, at once if it cannot
+	ask                 // ask it to end: the stop signal, or a message
+	kill                // SIGKILL to it and its descendants
+	forget              // it is gone: let go of what belonged to it
+	arm                 // set the timer to wait
+	keep                // leave the timer as it is over a change of phase
+	serve               // it is no longer on trial: connections may come
+	surge               // start a successor beside it, as it is unfit; unreplaced follows if there is none
+	examine             // ask it what it is doing, as it hangs and is to end; Examined follows
+	observe             // save what can be seen of it, as it hangs
+	rotate              // it gets its share of the connections, or none while others may have them
+	emit                // tell the world
 )
 
 // action is one step that a transition wants to be taken.
@@ -99,5 +110,6 @@ type action struct {
 	verb   verb
 	wait   time.Duration // arm
 	event  app.EventType // emit
-	detail string        // emit
+	aside  bool          // rotate: none
+	detail string        // emit, observe
 }

@@ -20,6 +20,8 @@ const (
 	// drainLimit is how long a drain may take. Node keeps an idle connection open
 	// for 5 s (docs: server.keepAliveTimeout).
 	drainLimit = 5500 * time.Millisecond
+	// examineWait is how long it may take to save what a process that hangs is doing.
+	examineWait = 15 * time.Second
 )
 
 // awaited is what makes an instance ready.
@@ -44,6 +46,9 @@ type policy struct {
 	await         awaited
 	startup       bool // a check has to pass before it is ready
 	readiness     bool // and so long as it is ready
+	checked       bool // it has checks
+	replacesHung  bool // one that hangs is replaced
+	surges        bool // a successor can be beside it
 	reports       bool // the process says itself when it is online
 	depends       bool // it is started after other apps
 	retries       bool // once errored, it is tried again after app.SlowRetry
@@ -64,8 +69,10 @@ func policyOf(s *app.Spec) policy {
 		depends:       len(s.DependsOn) > 0,
 		retries:       !s.NoRetry,
 		job:           s.Job != "",
+		replacesHung:  s.OnHang == app.HangReplace,
 	}
 	if s.Health != nil {
+		p.checked = true
 		p.startup, p.readiness = s.Health.Startup != nil, s.Health.Readiness != nil
 		if c := s.Health.Startup; c != nil {
 			p.listenTimeout = max(p.listenTimeout, c.Patience())

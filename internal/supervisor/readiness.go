@@ -10,6 +10,7 @@ func (t *transition) comeUp() {
 	if t.startup || t.readiness {
 		t.judge("") // the checks may have passed before
 	}
+	t.place(false)
 	if !t.shows() && t.late {
 		t.late, t.reason = false, ""
 	}
@@ -42,6 +43,18 @@ func (t *transition) judge(why string) {
 	t.ready = ready
 }
 
+// place puts the instance into the rotation or out of it, as its checks have it. A
+// process on trial is out until it is promoted, whatever they say. again: tell the
+// host though nothing has changed.
+func (t *transition) place(again bool) {
+	aside := t.startup && !t.passed || t.readiness && !t.fit || t.unfit != ""
+	if aside == t.aside && !again {
+		return
+	}
+	t.aside = aside
+	t.actions = append(t.actions, action{verb: rotate, aside: aside})
+}
+
 // onChecked takes in the result of a health check.
 func (t *transition) onChecked(msg Checked) {
 	if t.phase != launching && t.phase != online {
@@ -51,17 +64,55 @@ func (t *transition) onChecked(msg Checked) {
 	switch {
 	case msg.Check == "readiness":
 		t.fit = msg.OK
+		t.place(false)
 		t.judge(why)
 	case msg.Check == "startup" && msg.OK:
 		t.passed = true
+		t.place(false)
 		t.judge("")
 	case !msg.OK: // it is replaced by the restart rules
 		t.unfit = why
+		t.place(false)
 		t.emit(app.EventWarning, why)
-		if t.trial && t.phase == online { // it may have begun to serve beside the old process
-			t.drain()
+		if msg.Check == "startup" && !t.trial { // a failed start
+			t.end(byRules)
 			return
 		}
+		switch {
+		case msg.Silent && t.replacesHung:
+			t.hung = true
+		case msg.Silent && !t.surging:
+			t.actions = append(t.actions, action{verb: observe, detail: why})
+		}
+		t.replaceUnfit()
+	}
+}
+
+// onHung takes in that the process accepts no connections any more.
+func (t *transition) onHung(msg Hung) {
+	switch {
+	case t.phase != online || t.trial || t.hung:
+		return
+	case !t.replacesHung:
+		t.actions = append(t.actions, action{verb: observe, detail: msg.Why})
+		return
+	}
+	t.hung, t.unfit = true, msg.Why
+	t.place(false)
+	t.replaceUnfit()
+}
+
+// replaceUnfit has a process replaced that does not work: a successor comes first where
+// it can be beside it, else by the restart rules.
+func (t *transition) replaceUnfit() {
+	switch {
+	case t.surging:
+	case t.trial && t.phase == online: // it may have begun to serve beside the old process
+		t.drain()
+	case t.surges && t.phase == online && t.autorestart:
+		t.surging, t.reason = true, t.unfit
+		t.act(surge)
+	default:
 		t.end(byRules)
 	}
 }

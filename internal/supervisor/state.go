@@ -79,6 +79,9 @@ type machine struct {
 	passed   bool   // its startup check has passed
 	fit      bool   // its readiness check passes
 	unfit    string // the check that has failed it; it is being ended for that
+	hung     bool   // it does nothing any more; what it is doing is looked at before it ends
+	surging  bool   // a successor is being started, as it is unfit
+	aside    bool   // it is to get no connections while others may
 	late     bool   // it was not ready within listen_timeout
 	asked    bool   // the start under way is a command's, not a restart rule's
 	blocked  bool   // held, and what it waits for will not come by itself
@@ -161,6 +164,20 @@ func next(m machine, msg message, p policy) (machine, []action) {
 		if t.phase == draining {
 			t.end(thenEnd)
 		}
+	case Hung:
+		t.onHung(msg)
+	case Examined:
+		if t.phase == stopping && t.hung {
+			t.hung = false
+			t.askToEnd()
+		}
+	case unreplaced:
+		if t.phase == online && t.surging {
+			if msg.why != "" {
+				t.emit(app.EventWarning, "no successor: "+msg.why)
+			}
+			t.end(byRules)
+		}
 	}
 	return t.machine, t.actions
 }
@@ -177,6 +194,8 @@ func (t *transition) spawn(asked bool) {
 	t.phase, t.then, t.asked = spawning, byRules, asked
 	t.ready, t.late, t.reason, t.cause = false, false, "", ""
 	t.sign, t.passed, t.fit, t.unfit = false, false, false, ""
+	t.hung, t.surging = false, false
+	t.aside = t.startup || t.readiness // as the host begins
 	t.blocked, t.retry = false, false
 	t.act(spawn)
 }
@@ -203,6 +222,17 @@ func (t *transition) afresh() {
 // end begins to end the process, for what follows then.
 func (t *transition) end(then intent) {
 	t.then = then
+	if t.hung {
+		t.phase = stopping
+		t.act(examine)
+		t.arm(examineWait)
+		return
+	}
+	t.askToEnd()
+}
+
+// askToEnd asks the process to end.
+func (t *transition) askToEnd() {
 	if t.killTimeout <= 0 {
 		t.kill()
 		return
@@ -349,6 +379,7 @@ func (t *transition) onStarted(msg started) {
 		if t.shows() && !t.ready {
 			t.arm(t.listenTimeout)
 		}
+		t.place(msg.adopted && t.checked) // what an earlier daemon has told the host may be old
 	}
 }
 
@@ -401,6 +432,9 @@ func (t *transition) onGone() {
 			t.down(errored, t.reason)
 			return
 		}
+	}
+	if t.exit == nil { // it was being ended, and nobody has seen how that went
+		t.exit = &app.Exit{Code: -1, Error: "ended unseen"}
 	}
 	t.follow()
 }

@@ -92,13 +92,23 @@ func situations(ph phase) []situation {
 			one("cluster, ready", machine{ready: true}, node()),
 			one("wait_ready, not ready", machine{}, with(plain(), func(p *policy) { p.await = aMessage })),
 			one("on trial", machine{trial: true}, node()),
-			one("startup check", machine{}, with(plain(), func(p *policy) { p.startup = true })),
-			one("readiness check", machine{}, with(plain(), func(p *policy) { p.readiness = true })),
+			one("on_hang replace", machine{}, with(plain(), func(p *policy) { p.replacesHung = true })),
+			one("shares a port, on_hang replace", machine{ready: true, sign: true}, with(node(), func(p *policy) { p.surges, p.replacesHung = true, true })),
+			one("hangs, a successor starts", machine{hung: true, surging: true, aside: true, unfit: "hangs"}, with(node(), func(p *policy) { p.surges = true })),
+			one("startup check", machine{aside: true}, with(plain(), func(p *policy) { p.startup = true })),
+			one("readiness check", machine{aside: true}, with(plain(), func(p *policy) { p.readiness = true })),
 			one("readiness check, ready", machine{ready: true, fit: true}, with(plain(), func(p *policy) { p.readiness = true })),
 		}
 	case draining:
 		return []situation{one("", machine{then: thenEnd}, node())}
-	case stopping, killing:
+	case stopping:
+		return []situation{
+			one("to stop", machine{then: thenStop}, plain()),
+			one("to restart", machine{then: thenStart}, plain()),
+			one("to end", machine{then: thenEnd}, plain()),
+			one("is examined", machine{then: byRules, hung: true, unfit: "hangs"}, plain()),
+		}
+	case killing:
 		return []situation{
 			one("to stop", machine{then: thenStop}, plain()),
 			one("to restart", machine{then: thenStart}, plain()),
@@ -176,6 +186,10 @@ func everyMessage() []struct {
 		{"readiness check fails", Checked{Check: "readiness", Why: "refused"}},
 		{"liveness check passes", Checked{Check: "liveness", OK: true}},
 		{"liveness check fails", Checked{Check: "liveness", Why: "refused"}},
+		{"liveness check fails, no answer", Checked{Check: "liveness", Why: "no answer", Silent: true}},
+		{"hangs", Hung{Why: "accepts nothing"}},
+		{"examined", Examined{}},
+		{"no successor", unreplaced{why: "it crashes"}},
 		{"warned", Warned{Text: "x"}},
 		{"message", Messaged{}},
 	}
@@ -199,6 +213,17 @@ func (a action) String() string {
 		return "keep the timer"
 	case serve:
 		return "promote"
+	case surge:
+		return "start a successor"
+	case observe:
+		return "observe"
+	case examine:
+		return "examine"
+	case rotate:
+		if a.aside {
+			return "out of rotation"
+		}
+		return "into rotation"
 	}
 	return "event " + string(a.event)
 }

@@ -62,6 +62,8 @@ type shared struct {
 	dirty    chan struct{}  // holds a token while something is unsaved
 	depended atomic.Bool    // some app depends on another one
 	news     chan struct{}  // holds a token while apps may wait for what has happened
+	// replace starts a successor beside an instance's process gen; see Supervisor.surge.
+	replace func(in *instance, gen uint64)
 }
 
 // New starts a supervisor without any app.
@@ -80,6 +82,7 @@ func New(o Options) *Supervisor {
 	}
 	reg.list.Store(&listing{})
 	s := &Supervisor{shared: sh, reg: reg}
+	sh.replace = s.surge
 	s.wg.Go(s.run)
 	return s
 }

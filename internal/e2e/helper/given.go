@@ -70,7 +70,7 @@ func denied(c Call) int {
 		c.complain("denied CALL PROGRAM ARGS")
 		return 2
 	}
-	numbers := map[string]uint32{"seccomp": unix.SYS_SECCOMP, "pidfd_getfd": unix.SYS_PIDFD_GETFD}
+	numbers := map[string]uint32{"seccomp": unix.SYS_SECCOMP, "pidfd_getfd": unix.SYS_PIDFD_GETFD, "bpf": unix.SYS_BPF}
 	number, ok := numbers[c.Args[0]]
 	if !ok {
 		c.complain("denied: unknown call %s", c.Args[0])

@@ -44,6 +44,7 @@ func programs() map[string]program {
 		"server":   server,
 		"showenv":  showenv,
 		"web":      web,
+		"hanging":  hanging,
 		"launch":   launch,
 		"startup":  startup,
 		"calls":    calls,

@@ -20,9 +20,14 @@ type control struct {
 	dealt  atomic.Uint64    // how many slots have been looked at so far
 	once   atomic.Uint64    // slot+1: it gets the next connection, and then this is 0 again
 	table  atomic.Uint64    // bank+1 of the table that NewIPHash's program looks into; 0: none
-	_      [4]uint64        // keeps the words below off the cache line that each connection writes
+	probes atomic.Uint64    // how many entries of probe are in use: 0 spares the program a look
+	_      [3]uint64        // keeps the words below off the cache line that each connection writes
 	wanted [4]atomic.Uint64 // one bit per slot: kept for the next daemon, unknown to the program
-	_      [20]uint64
+	// probe is for connections that are meant for one slot: those from a port p of a client
+	// are at p modulo its length, as slot+1 and then p; 0: none.
+	probe  [16]atomic.Uint64
+	steers atomic.Uint64 // 1 if the program knows the two above: an earlier release's does not
+	_      [3]uint64
 	lists  [banks][MaxSlots]uint8
 	shares [MaxSlots]atomic.Uint64 // how many connections each slot was dealt
 }
@@ -41,6 +46,8 @@ const (
 	offOnce    = int16(unsafe.Offsetof(control{}.once))
 	offShares  = int16(unsafe.Offsetof(control{}.shares))
 	offBanks   = int32(unsafe.Offsetof(control{}.lists))
+	offProbes  = int16(unsafe.Offsetof(control{}.probes))
+	offProbe   = int16(unsafe.Offsetof(control{}.probe))
 	offTable   = int16(unsafe.Offsetof(control{}.table))
 	offTables  = int32(unsafe.Offsetof(hashed{}.tables))
 	size       = int(unsafe.Sizeof(control{}))
@@ -96,6 +103,7 @@ func newDealer(size int) (_ *Dealer, err error) {
 	if r.program, err = load(r.sockets, r.pages, r.hashed != nil); err != nil {
 		return nil, err
 	}
+	r.control.steers.Store(1)
 	return r, nil
 }
 
@@ -244,6 +252,28 @@ func (r *Dealer) Waiting() bool { return r.control.once.Load() != 0 }
 
 // Cancel takes Once back if no connection has come.
 func (r *Dealer) Cancel() { r.control.once.Store(0) }
+
+// Steer gives the slot the connections from a port, whoever's it is, in the list or not,
+// and they count nowhere. The port is taken back with Unsteer. False: it cannot be done, as
+// another port has its place, or the group's program is an earlier release's.
+func (r *Dealer) Steer(from uint16, slot int) bool {
+	if r.control.steers.Load() == 0 {
+		return false
+	}
+	entry := &r.control.probe[int(from)%len(r.control.probe)]
+	if entry.Load() != 0 {
+		return false
+	}
+	entry.Store(uint64(slot+1)<<16 | uint64(from))
+	r.control.probes.Add(1)
+	return true
+}
+
+// Unsteer takes back what Steer has done.
+func (r *Dealer) Unsteer(from uint16) {
+	r.control.probe[int(from)%len(r.control.probe)].Store(0)
+	r.control.probes.Add(^uint64(0))
+}
 
 // Want remembers beyond the death of this process whether a slot is wanted in
 // the list. It changes nothing by itself.

@@ -40,12 +40,17 @@ func atomicOp(op asm.AtomicOp, dst, src asm.Register, offset int16) asm.Instruct
 // all the time.
 const (
 	address, mix, deal, pass = "address", "mix", "deal", "pass"
+	once                     = "once"
 	state                    = asm.R7
 )
 
 // instructions is the program: which socket gets this connection. It runs for a
 // new connection (at its SYN), and for one that is moved when its listener stops.
 //
+//	if (control.probes && !md.migrating_sk)
+//		entry = control.probe[source port % 16]
+//		if ((entry & 0xffff) == source port)
+//			select((entry >> 16) - 1), done if it is there
 //	if (control.once && (slot = xchg(&control.once, 0)))
 //		select(slot - 1), done if it is there
 //	(with hash: see byAddress)
@@ -79,13 +84,19 @@ func instructions(sockets, control int, hash bool) asm.Instructions {
 	prog := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMapValue(state, control, 0),
-		asm.LoadMem(asm.R1, state, offOnce, asm.DWord),
+		asm.LoadMem(asm.R1, state, offProbes, asm.DWord),
+		asm.JEq.Imm(asm.R1, 0, once),
+	}
+	prog = append(prog, byPort()...)
+	prog = append(prog, sel(once)...)
+	prog = append(prog,
+		asm.LoadMem(asm.R1, state, offOnce, asm.DWord).WithSymbol(once),
 		asm.JEq.Imm(asm.R1, 0, first),
 		asm.Mov.Imm(asm.R1, 0),
 		atomicOp(asm.Xchg, state, asm.R1, offOnce),
 		asm.JEq.Imm(asm.R1, 0, first),
 		asm.Sub.Imm(asm.R1, 1),
-	}
+	)
 	prog = append(prog, sel(first)...)
 	if hash {
 		prog = append(prog, byAddress()...)
@@ -124,6 +135,37 @@ func instructions(sockets, control int, hash bool) asm.Instructions {
 		asm.Mov.Imm(asm.R0, skPass).WithSymbol(pass),
 		asm.Return(),
 	)
+}
+
+// byPort puts the slot into R1 that the connections from the client's port are steered
+// to, and goes on at once if there is none. The packet begins with the TCP header here.
+func byPort() asm.Instructions {
+	const at = int16(-8) // of the port, on the stack; -4 is taken
+	return asm.Instructions{
+		asm.LoadMem(asm.R1, asm.R6, offMigrating, asm.DWord),
+		asm.JNE.Imm(asm.R1, 0, once),
+		asm.Mov.Reg(asm.R1, asm.R6),
+		asm.Mov.Imm(asm.R2, 0),
+		asm.Mov.Reg(asm.R3, asm.RFP),
+		asm.Add.Imm(asm.R3, int32(at)),
+		asm.Mov.Imm(asm.R4, 2),
+		asm.FnSkbLoadBytes.Call(),
+		asm.JNE.Imm(asm.R0, 0, once),
+		asm.LoadMem(asm.R1, asm.RFP, at, asm.Half),
+		asm.HostTo(asm.BE, asm.R1, asm.Half),
+		asm.Mov.Reg(asm.R2, asm.R1),
+		asm.And.Imm(asm.R2, int32(len(control{}.probe)-1)),
+		asm.LSh.Imm(asm.R2, 3),
+		asm.Add.Reg(asm.R2, state),
+		asm.LoadMem(asm.R3, asm.R2, offProbe, asm.DWord),
+		asm.Mov.Reg(asm.R2, asm.R3),
+		asm.And.Imm(asm.R2, 0xffff),
+		asm.JNE.Reg(asm.R2, asm.R1, once),
+		asm.Mov.Reg(asm.R1, asm.R3),
+		asm.RSh.Imm(asm.R1, 16),
+		asm.JEq.Imm(asm.R1, 0, once),
+		asm.Sub.Imm(asm.R1, 1),
+	}
 }
 
 // count adds one to the share of the slot in R1.
