@@ -234,11 +234,11 @@ func (d *daemon) warn(format string, a ...any) { d.log.Warn(fmt.Sprintf(format, 
 
 // happened passes an event on.
 func (d *daemon) happened(e app.Event) {
-	switch {
-	case e.Type == app.EventStart:
+	if e.Type == app.EventStart {
 		e.Version = d.host.versionOf(e.ID, e.Gen)
-	case e.Exit != nil:
-		e.Exit = d.host.withoutSecrets(e.ID, e.Gen, e.Exit)
+	}
+	if e.ID >= 0 { // of an instance: else the host need not be there yet
+		e = d.host.withoutSecrets(e)
 	}
 	d.counts.happened(e)
 	d.hub.publish(e)

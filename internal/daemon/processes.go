@@ -137,19 +137,26 @@ func (h *host) versionOf(id int, gen uint64) string {
 	return ""
 }
 
-// withoutSecrets returns an exit whose last lines hold no secrets of the process: the
-// event of it is kept, and told to hooks.
-func (h *host) withoutSecrets(id int, gen uint64, e *app.Exit) *app.Exit {
-	p := h.find(keyOf(supervisor.Ref{ID: id, Gen: gen}))
-	if p == nil || p.clean == nil || len(e.Stderr) == 0 && e.Error == "" {
+// withoutSecrets returns an event whose texts hold no secrets of the process it is of: it
+// is kept, and told to hooks.
+func (h *host) withoutSecrets(e app.Event) app.Event {
+	if e.Detail == "" && (e.Exit == nil || len(e.Exit.Stderr) == 0 && e.Exit.Error == "") {
 		return e
 	}
-	exit := *e
-	exit.Error, exit.Stderr = p.clean(e.Error), nil
-	for _, line := range e.Stderr {
-		exit.Stderr = append(exit.Stderr, p.clean(line))
+	clean := redact.Of(nil)
+	if p := h.find(keyOf(supervisor.Ref{ID: e.ID, Gen: e.Gen})); p != nil && p.clean != nil {
+		clean = p.clean
 	}
-	return &exit
+	e.Detail = clean(e.Detail)
+	if e.Exit != nil {
+		exit := *e.Exit
+		exit.Error, exit.Stderr = clean(exit.Error), nil
+		for _, line := range e.Exit.Stderr {
+			exit.Stderr = append(exit.Stderr, clean(line))
+		}
+		e.Exit = &exit
+	}
+	return e
 }
 
 // secretsOf is what takes the secrets of an app's processes out of a text.

@@ -370,9 +370,10 @@ func (l *Log) recover() (last uint64, err error) {
 		return 0, fmt.Errorf("read events: %w", err)
 	}
 	whole := int64(bytes.LastIndexByte(text, '\n') + 1)
+	var d decoder
+	var e app.Event
 	for line := range bytes.Lines(text[:whole]) {
-		var e app.Event
-		if json.Unmarshal(line, &e) == nil {
+		if d.head(line, &e) {
 			last = max(last, e.Seq)
 		}
 	}

@@ -408,17 +408,3 @@ func TestWithoutAFolder(t *testing.T) {
 	}
 	closed(t, l)
 }
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte("{\"seq\":1,\"at\":\"2026-01-01T00:00:00Z\",\"type\":\"exit\",\"id\":0,\"name\":\"a\"}\n{\"seq\":"))
-	f.Add([]byte("\n\x00\n[]\nnull\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		last := uint64(0)
-		for _, e := range decode(text, 1000) {
-			if e.Seq <= last || e.Seq >= 1000 {
-				t.Fatalf("number %d after %d", e.Seq, last)
-			}
-			last = e.Seq
-		}
-	})
-}
