@@ -386,10 +386,27 @@ func (s *webSite) logSearch() {
 	s.ok(err)
 	r.Body.Close()
 	s.wait(`document.querySelectorAll('.log-line').length === 1`)
-	// The files, by a regular expression.
+	// The files, rotated ones too, by a regular expression, since a time and from a level on.
+	files, err := filepath.Glob(filepath.Join(s.box.Home, "logs", "api-out*.log"))
+	s.ok(err)
+	for _, file := range files {
+		s.ok(os.WriteFile(file+".1", []byte("Hay 34\nERROR: trouble of old\n"), 0o600))
+		day := time.Now().Add(-48 * time.Hour)
+		s.ok(os.Chtimes(file+".1", day, day))
+	}
 	eval[any](s, `(Object.assign(document.querySelector('.logs input[type=search]'), {value: '^hay 3[0-4]$'}).dispatchEvent(new Event('input')), document.querySelector('.logs .check input').click(), null)`)
 	s.click(`.logs button[title]`)
-	s.wait(`document.querySelectorAll('.log-line').length === 10 && document.querySelector('.logs [role=status]').innerText === '10 lines found'`)
+	s.wait(fmt.Sprintf(`document.querySelector('.logs [role=status]').innerText === '%d lines found' && document.querySelector('.log-line .log-text').innerText === 'Hay 34'`, 10+len(files)))
+	choose := func(label, value string) {
+		eval[any](s, fmt.Sprintf(`(Object.assign(document.querySelector('.logs select[aria-label="%s"]'), {value: '%s'}).dispatchEvent(new Event('change')), null)`, label, value))
+	}
+	choose("Since", "1h")
+	s.wait(`document.querySelectorAll('.log-line.s-notice').length === 1 && document.querySelectorAll('.log-line').length === 11 && document.querySelector('.logs [role=status]').innerText === '10 lines found'`)
+	choose("Since", "")
+	eval[any](s, `(Object.assign(document.querySelector('.logs input[type=search]'), {value: ''}).dispatchEvent(new Event('input')), null)`)
+	choose("Least level", "error")
+	s.wait(fmt.Sprintf(`document.querySelectorAll('.log-line').length === %d && document.querySelector('.log-line .log-text').innerText === 'ERROR: trouble of old'`, len(files)+2)) // and what both wrote to stderr
+	choose("Least level", "")
 	// What looks like more than text is text.
 	eval[any](s, `(Object.assign(document.querySelector('.logs input[type=search]'), {value: 'onerror'}).dispatchEvent(new Event('input')), null)`)
 	s.click(`.logs button[title]`)

@@ -26,14 +26,15 @@ const patience = 30 * time.Second
 
 // fakeDaemon has two apps, of which one has the name of the other's namespace.
 type fakeDaemon struct {
-	mu      sync.Mutex // guards the others
-	acts    []string   // what was done: "restart [0 1]"
-	status  []app.Status
-	history api.History
-	queries []api.HistoryQuery
-	asked   int // times that Instances was called
-	lines   []api.LogLine
-	events  chan app.Event
+	mu       sync.Mutex // guards the others
+	acts     []string   // what was done: "restart [0 1]"
+	status   []app.Status
+	history  api.History
+	queries  []api.HistoryQuery
+	asked    int // times that Instances was called
+	lines    []api.LogLine
+	searched api.LogsQuery // the last one for logs
+	events   chan app.Event
 }
 
 func newFake() *fakeDaemon {
@@ -106,6 +107,9 @@ func (f *fakeDaemon) Scale(_ context.Context, q api.ScaleRequest) (api.ActionRep
 }
 
 func (f *fakeDaemon) Logs(ctx context.Context, q api.LogsQuery, h api.Handler[api.LogLine]) error {
+	f.mu.Lock()
+	f.searched = q
+	f.mu.Unlock()
 	for _, l := range f.lines {
 		if err := h.Value(l); err != nil {
 			return err

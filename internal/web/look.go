@@ -6,10 +6,10 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"paceline/internal/api"
 	"paceline/internal/app"
@@ -254,30 +254,41 @@ func number(r *http.Request, name string, fallback, most int) (int, error) {
 	return n, nil
 }
 
-// The bounds of a search in logs.
+// The bounds of what a search answers.
 const (
-	maxFound   = 2000
-	maxPattern = 500
+	maxFound   = 2000 // lines, the last ones; of each log as many are asked for
+	maxNotices = 20   // what the search has to say, once each, before them
 )
 
-// searchLogs answers the last lines that match.
+// searchLogs answers the last lines that match, the newest last. The daemon has a process
+// of its own look for them, in rotated and compressed files too.
 func (s *server) searchLogs(_ who, w http.ResponseWriter, r *http.Request) error {
 	q, err := s.logsQuery(r)
 	if err != nil {
 		return err
 	}
-	pattern := r.URL.Query().Get("grep")
-	if len(pattern) > maxPattern {
-		return invalid("the pattern is too long")
+	v := r.URL.Query()
+	q.Grep, q.IgnoreCase, q.Level, q.Lines = v.Get("grep"), v.Get("ignore_case") != "", v.Get("level"), maxFound
+	if since := v.Get("since"); since != "" {
+		if q.Since, err = api.ParseMoment(since, time.Now()); err != nil {
+			return invalid("since: " + err.Error())
+		}
 	}
-	match, err := regexp.Compile(pattern) // in time that is linear in the line's length
-	if err != nil {
-		return invalid("that is no regular expression: " + err.Error())
+	if !q.Searches() {
+		q.Grep = "^" // any line: what is found is in the order of time
 	}
-	q.Lines = api.MaxLines
-	found, read := []line{}, 0
+	if err := q.Check(); err != nil {
+		return err
+	}
+	found, notices := []line{}, []line{}
 	err = s.daemon.Logs(r.Context(), q.LogsQuery, api.Handler[api.LogLine]{Value: func(l api.LogLine) error {
-		if read++; q.mine(&l) && match.MatchString(l.Text()) {
+		switch {
+		case l.Stream == api.Notice && (q.mine(&l) || l.Name == ""): // "": of the search itself
+			l.ID = -1 // each log says the same
+			if one := lineOf(&l); !slices.ContainsFunc(notices, func(n line) bool { return n.Text == one.Text }) && len(notices) < maxNotices {
+				notices = append(notices, one)
+			}
+		case q.mine(&l):
 			if found = append(found, lineOf(&l)); len(found) >= 2*maxFound {
 				found = append(found[:0], found[maxFound:]...)
 			}
@@ -287,10 +298,7 @@ func (s *server) searchLogs(_ who, w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	total := len(found)
-	if total > maxFound {
-		found = found[total-maxFound:]
-	}
-	s.send(w, map[string]any{"lines": found, "read": read})
+	found = found[max(0, len(found)-maxFound):]
+	s.send(w, map[string]any{"lines": append(notices, found...), "more": len(found) == maxFound}) // there may be more
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -494,23 +496,53 @@ func TestEnvironment(t *testing.T) {
 func TestSearchLogs(t *testing.T) {
 	s := newSite(t)
 	in := s.login()
-	for i := range 3 * maxFound {
-		s.daemon.lines = append(s.daemon.lines, api.LogLine{ID: i % 2, Name: "api", Stream: api.Out, Line: "line " + strings.Repeat("z", i%7)})
+	search := func(query string) (found []line, more bool, asked api.LogsQuery) {
+		t.Helper()
+		answer, body := s.ask(in.on(s.request("GET", "/api/logs?app=api"+query, "")))
+		var reply struct {
+			Lines []line
+			More  bool
+		}
+		if err := json.Unmarshal([]byte(body), &reply); err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s %v", query, answer.StatusCode, body, err)
+		}
+		s.daemon.mu.Lock()
+		defer s.daemon.mu.Unlock()
+		return reply.Lines, reply.More, s.daemon.searched
 	}
-	s.daemon.lines = append(s.daemon.lines, api.LogLine{Name: "shop", Line: "line zz"}, api.LogLine{Name: "api", Stream: api.Err, Line: "the last zzz"})
-	_, body := s.ask(in.on(s.request("GET", "/api/logs?app=api&grep=z%7B3%7D%24", "")))
-	var found struct {
-		Lines []line
-		Read  int
+	s.daemon.lines = []api.LogLine{
+		{Name: "api", Stream: api.Out, Line: "of the app"},
+		{Name: "shop", Line: "of another"},
+		{ID: -1, Stream: api.Notice, Line: "it ended"},
+		{ID: 1, Name: "api", Stream: api.Notice, Line: "no times"},
+		{ID: 2, Name: "api", Stream: api.Notice, Line: "no times"},
 	}
-	if err := json.Unmarshal([]byte(body), &found); err != nil || len(found.Lines) < 800 || found.Read != len(s.daemon.lines) || found.Lines[len(found.Lines)-1].Text != "the last zzz" {
-		t.Errorf("found %d of %d: %v", len(found.Lines), found.Read, err)
+	before := time.Now()
+	found, more, asked := search("&grep=z%7B3%7D%24&ignore_case=1&level=warn&since=1h&stream=err&id=1")
+	if len(found) != 3 || found[0].Text != "it ended" || found[1].Text != "no times" || found[2].Text != "of the app" || more {
+		t.Errorf("found %v, %v", found, more)
 	}
-	_, body = s.ask(in.on(s.request("GET", "/api/logs?app=api", "")))
-	if err := json.Unmarshal([]byte(body), &found); err != nil || len(found.Lines) != maxFound {
-		t.Errorf("all: %d %v", len(found.Lines), err)
+	if ago := before.Sub(asked.Since); ago > time.Hour || ago < time.Hour-10*time.Minute {
+		t.Errorf("since %s ago", ago)
 	}
-	for _, query := range []string{"app=api&grep=%28", "app=api&stream=x", "app=nope", "app=api&id=2", "", "app=api&grep=" + strings.Repeat("a", maxPattern+1)} {
+	asked.Since = time.Time{}
+	if want := (api.LogsQuery{Targets: []string{"1"}, Lines: maxFound, Stream: api.Err, Grep: "z{3}$", IgnoreCase: true, Level: "warn"}); !reflect.DeepEqual(asked, want) {
+		t.Errorf("asked %+v, want %+v", asked, want)
+	}
+	if _, _, asked := search(""); !asked.Searches() {
+		t.Errorf("without a pattern: asked %+v", asked)
+	}
+	s.daemon.lines = nil
+	for i := range 3*maxFound - 7 {
+		s.daemon.lines = append(s.daemon.lines, api.LogLine{ID: i % 2, Name: "api", Stream: api.Out, Line: strconv.Itoa(i)})
+	}
+	if found, more, _ := search("&grep=x"); len(found) != maxFound || !more || found[maxFound-1].Text != strconv.Itoa(3*maxFound-8) || found[0].Text != strconv.Itoa(2*maxFound-7) {
+		t.Errorf("of many: %d, %v", len(found), more)
+	}
+	for _, query := range []string{
+		"app=api&grep=%28", "app=api&stream=x", "app=nope", "app=api&id=2", "", "app=api&grep=" + strings.Repeat("a", api.MaxGrep+1),
+		"app=api&level=loud", "app=api&since=soon",
+	} {
 		if answer, body := s.ask(in.on(s.request("GET", "/api/logs?"+query, ""))); answer.StatusCode < 400 || answer.StatusCode >= 500 {
 			t.Errorf("%s: %d %s", query, answer.StatusCode, body)
 		}

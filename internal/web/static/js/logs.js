@@ -13,14 +13,18 @@ const height = 20; // pixels of a line, as in the style sheet
 export function logs(app) {
   let lines = []; // {n, id, stream, at, raw, text}
   let shown = []; // those that are not filtered out
-  let number = 0, following = true, paused = false, waiting = [], found = null, wanted = '', dropped = 0;
+  let number = 0, following = true, paused = false, waiting = [], found = null, cut = false, searching = null, wanted = '', dropped = 0;
 
   const search = h('input', { type: 'search', placeholder: 'Search', 'aria-label': 'Search logs', autocomplete: 'off', spellcheck: 'false', 'data-slash': true });
   const only = h('input', { type: 'checkbox' });
   const stream = h('select', { 'aria-label': 'Stream' }, h('option', { value: '' }, 'out + err'), h('option', { value: 'out' }, 'out'), h('option', { value: 'err' }, 'err'));
   const instance = h('select', { 'aria-label': 'Instance' }, h('option', { value: '' }, 'all instances'));
   const pause = h('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause');
-  const files = h('button', { type: 'button', title: 'Search the log files with a regular expression (RE2)' }, 'Search files');
+  const files = h('button', { type: 'button', title: 'Search all log files, rotated ones too, with a regular expression (RE2)' }, 'Search files');
+  const level = h('select', { 'aria-label': 'Least level', title: 'Search the files for lines of this level or a more serious one' },
+    h('option', { value: '' }, 'any level'), ...['debug', 'info', 'warn', 'error', 'fatal'].map((l) => h('option', { value: l }, l === 'fatal' ? l : `${l} or worse`)));
+  const since = h('select', { 'aria-label': 'Since', title: 'Search the files for lines since then' },
+    ...[['', 'any time'], ['10m', 'last 10 min'], ['1h', 'last hour'], ['24h', 'last 24 h'], ['168h', 'last 7 days']].map(([value, text]) => h('option', { value }, text)));
   const live = h('button', { type: 'button', hidden: true }, 'Back to live');
   const status = h('span', { class: 'muted', role: 'status', 'aria-live': 'polite' });
   const end = h('button', { type: 'button', class: 'end', hidden: true }, '↓ Newest');
@@ -29,12 +33,12 @@ export function logs(app) {
   const view = h('div', { class: 'log', role: 'log', 'aria-live': 'off', 'aria-label': `Log of ${app}`, tabindex: 0 }, spacer, rows);
   const el = h('section', { class: 'card logs', 'aria-labelledby': 'logs-h' },
     h('h2', { id: 'logs-h' }, 'Logs'),
-    h('div', { class: 'tools' }, search, h('label', { class: 'check' }, only, 'Matches only'), stream, instance, pause, files, live, h('span', { class: 'grow' }), status),
+    h('div', { class: 'tools' }, search, h('label', { class: 'check' }, only, 'Matches only'), stream, instance, pause, files, level, since, live, h('span', { class: 'grow' }), status),
     h('div', { class: 'log-box' }, view, end));
 
   const draw = eachFrame(render);
   const passes = (l) => (!stream.value || l.stream === stream.value || l.stream === 'notice') &&
-    (!instance.value || l.id === Number(instance.value) || l.id < 0) && (!only.checked || !wanted || matches(l));
+    (!instance.value || l.id === Number(instance.value) || l.id < 0) && (found || !only.checked || !wanted || matches(l));
   const matches = (l) => (l.low ??= l.text.toLowerCase()).includes(wanted);
   const sift = () => {
     shown = (found ?? lines).filter(passes);
@@ -68,7 +72,8 @@ export function logs(app) {
 
   function tell() {
     let text = '';
-    if (found) text = `${count(shown.length, 'line')} found`;
+    if (searching) text = 'searching…';
+    else if (found) text = `${count(shown.reduce((n, l) => n + (l.stream === 'notice' ? 0 : 1), 0), 'line')} found${cut ? ', the newest' : ''}`;
     else if (paused) text = `paused, ${count(waiting.length, 'new line')}`;
     else if (wanted) text = `${count(shown.reduce((n, l) => n + (matches(l) ? 1 : 0), 0), 'match').replace('matchs', 'matches')}`;
     set(status, text);
@@ -165,26 +170,38 @@ export function logs(app) {
     tell();
   });
   files.addEventListener('click', searchFiles);
+  for (const input of [level, since]) input.addEventListener('change', searchFiles);
   live.addEventListener('click', () => {
-    found = null;
+    searching?.abort();
+    searching = found = null;
+    level.value = since.value = '';
     following = true;
     attr(live, 'hidden', '');
     redraw();
   });
 
+  // A search takes the place of one that has not ended.
   async function searchFiles() {
-    files.disabled = true;
+    searching?.abort();
+    const mine = searching = new AbortController();
+    tell();
     try {
-      const reply = await get('/api/logs', { app, grep: search.value, stream: stream.value, id: instance.value });
+      const asked = { app, grep: search.value, ignore_case: 1, level: level.value, since: since.value, stream: stream.value, id: instance.value };
+      const reply = await get('/api/logs', asked, mine.signal);
+      if (mine !== searching) return;
       found = reply.lines.map(make);
+      cut = reply.more;
       following = false;
       attr(live, 'hidden', null);
       redraw();
       view.scrollTop = found.length * height;
     } catch (error) {
-      if (error.status !== 401) fail(`Search: ${error.message}`);
+      if (mine === searching && error.status !== 401) fail(`Search: ${error.message}`);
     } finally {
-      files.disabled = false;
+      if (mine === searching) {
+        searching = null;
+        tell();
+      }
     }
   }
 
