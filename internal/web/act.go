@@ -47,11 +47,39 @@ func (s *server) act(me who, w http.ResponseWriter, r *http.Request) error {
 	s.log.Printf("%s %q %v %q: asked for by %s", q.Action, name, targets, q.Instances, me.remote)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), actTimeout)
 	defer cancel()
+	if name == AppName && (q.Action == "restart" || q.Action == "reload" || q.Action == "stop") {
+		return s.endOneself(ctx, w, len(targets), do)
+	}
 	reply, err := do(ctx)
 	if err != nil {
 		return err
 	}
 	s.send(w, map[string]any{"count": len(reply.Instances), "warnings": reply.Warnings})
+	return nil
+}
+
+// endOneself does what ends the dashboard's own process. The answer comes first: a
+// browser whose connection breaks without one sends the same request again, to the
+// successor.
+func (s *server) endOneself(ctx context.Context, w http.ResponseWriter, count int, do func(context.Context) (api.ActionReply, error)) error {
+	s.send(w, map[string]any{"count": count})
+	_ = http.NewResponseController(w).Flush() // an error is the client's, who has left
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := do(ctx)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			s.log.Printf("what the dashboard was to do with itself: %v", err)
+		}
+	case <-s.closing: // the daemon goes on without us
+		cancel()
+		<-done
+	}
 	return nil
 }
 
