@@ -85,13 +85,17 @@ func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
 	case "status":
 		need(ts, args, 3, "waitfor status NAME STATE")
 		poll(func() bool {
+			found := false
 			for _, in := range instances(ts) {
+				if in.Name != args[1] {
+					continue
+				}
 				last = fmt.Sprintf("%+v", in)
-				if in.Name == args[1] {
-					return strings.HasPrefix(in.Env.Status, args[2])
+				if found = strings.HasPrefix(in.Env.Status, args[2]); !found {
+					return false
 				}
 			}
-			return false
+			return found
 		})
 	case "list":
 		pattern, err := regexp.Compile("(?m)" + args[1])
