@@ -163,9 +163,14 @@ func (c *children) byMarker(pid int) (p *process, decided bool) {
 	if err != nil { // another user's, or gone
 		return nil, true
 	}
-	if len(environ) == 0 { // truly empty, if there is a command line
-		command, err := os.ReadFile(procPath(pid, "cmdline"))
-		return nil, err != nil || len(command) > 0
+	if len(environ) == 0 { // truly empty, if it still is where there is a command line
+		if command, err := os.ReadFile(procPath(pid, "cmdline")); err != nil || len(command) == 0 {
+			return nil, err != nil
+		}
+		// It may have got both since the first look, at the end of its exec.
+		if environ, err = os.ReadFile(procPath(pid, "environ")); err != nil {
+			return nil, true
+		}
 	}
 	for len(environ) > 0 {
 		var variable []byte

@@ -66,16 +66,15 @@ func (s *server) endOneself(ctx context.Context, w http.ResponseWriter, count in
 	_ = http.NewResponseController(w).Flush() // an error is the client's, who has left
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		_, err := do(ctx)
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err != nil {
+		defer close(done)
+		if _, err := do(ctx); err != nil && ctx.Err() == nil {
 			s.log.Printf("what the dashboard was to do with itself: %v", err)
 		}
+	}()
+	select {
+	case <-done:
 	case <-s.closing: // the daemon goes on without us
 		cancel()
 		<-done
