@@ -56,8 +56,8 @@ soak: ## reload, scale, block and kill under load for DURATION (10m)
 # again is said at the end, as it is a bug to be mended (CONTRIBUTING.md).
 define again
 mkdir -p $(CACHE)/again; report=$(CACHE)/again/$(1); rm -f $$report; code=0; \
-$(SUM) --format pkgname --format-hide-empty-pkg --hide-summary skipped --rerun-fails=2 --rerun-fails-max-failures=5 \
-	--rerun-fails-abort-on-data-race --rerun-fails-report $$report --packages ./... -- $(2) || code=$$?; \
+$(SUM) --format pkgname --format-hide-empty-pkg --hide-summary skipped --rerun-fails=2 --rerun-fails-max-failures=10 \
+	--rerun-fails-report $$report --packages ./... -- $(2) || code=$$?; \
 if [ -s $$report ]; then echo "These tests were run again, which is a bug to be mended:"; cat $$report; fi; \
 exit $$code
 endef

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,8 +91,9 @@ func TestAttach(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+			reply := api.ActionReply{Instances: slices.Clone(list)} // before the last line lets the test go on
 			sent <- fmt.Sprintf("%q", q.Data)
-			return api.ActionReply{Instances: list}
+			return reply
 		},
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
