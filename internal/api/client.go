@@ -418,9 +418,8 @@ func (c *Client) read(ctx context.Context, response *http.Response, into any) er
 	return nil
 }
 
-// body reads and closes a whole answer.
+// body reads a whole answer, which the caller closes.
 func (c *Client) body(ctx context.Context, response *http.Response) (body []byte, err error) {
-	defer response.Body.Close() //nolint:errcheck // nothing was written
 	if n := response.ContentLength; n >= 0 {
 		body = make([]byte, n)
 		_, err = io.ReadFull(response.Body, body)
