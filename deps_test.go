@@ -86,8 +86,9 @@ var imports = map[string][]string{
 
 	"internal/adopt":         {"internal/kernel"},
 	"internal/keeper":        {"internal/kernel"},
-	"internal/nodeipc":       {"internal/kernel"},
-	"internal/nodechild":     nil,
+	"internal/nodeipc":       {"internal/kernel", "internal/nodewire"},
+	"internal/nodechild":     {"internal/nodewire"},
+	"internal/nodewire":      nil,
 	"internal/port":          {"internal/kernel", "internal/port/dispatch"},
 	"internal/port/dispatch": {"internal/kernel"},
 	"internal/drain":         {"internal/kernel", "internal/proctree"},

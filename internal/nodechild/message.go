@@ -1,13 +1,14 @@
 package nodechild
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"net"
 	"strconv"
 	"strings"
 	"time"
+
+	"paceline/internal/nodewire"
 )
 
 // message is one line from the primary, as far as a worker cares.
@@ -92,35 +93,10 @@ const maxGrace = time.Hour
 // fields are the members of an internal message.
 type fields map[string]json.RawMessage
 
-// internalFields returns the members of an object whose cmd starts with NODE_ and is
-// longer (the rule of Node's lib/internal/child_process.js), else nil.
-func internalFields(line []byte) fields {
-	// JSON.stringify never escapes letters, so that other lines, which may be
-	// megabytes, need not be taken apart.
-	if !bytes.Contains(line, []byte(`"NODE_`)) {
-		return nil
-	}
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || line[0] != '{' {
-		return nil
-	}
-	var f fields
-	if json.Unmarshal(line, &f) != nil {
-		return nil
-	}
-	if cmd := f.text("cmd"); !strings.HasPrefix(cmd, "NODE_") || len(cmd) == len("NODE_") {
-		return nil
-	}
-	return f
-}
+// internalFields returns the members of an internal message, else nil.
+func internalFields(line []byte) fields { return nodewire.Internal(line) }
 
-func (f fields) text(name string) string {
-	var s string
-	if json.Unmarshal(f[name], &s) != nil {
-		return ""
-	}
-	return s
-}
+func (f fields) text(name string) string { return nodewire.Text(f[name]) }
 
 // number returns 0 for what is no whole number that JavaScript can hold.
 func (f fields) number(name string) int64 {
@@ -166,7 +142,7 @@ func clusterLine(act, more string, seq int64) []byte {
 	return append(b, "}\n"...)
 }
 
-func keyMember(key string) string { return `"key":` + string(quote(key)) + "," }
+func keyMember(key string) string { return `"key":` + string(nodewire.Quote(key)) + "," }
 
 func closeLine(key string, seq int64) []byte { return clusterLine("close", keyMember(key), seq) }
 
@@ -189,7 +165,7 @@ func (r Request) members(port int) string {
 	if r.Address == "" {
 		b = append(b, "null"...)
 	} else {
-		b = append(b, quote(r.Address)...)
+		b = append(b, nodewire.Quote(r.Address)...)
 	}
 	b = append(b, `,"port":`...)
 	b = strconv.AppendInt(b, int64(port), 10)
@@ -219,11 +195,3 @@ func (r Request) query() string {
 // backlog is what is asked for; the kernel cuts it to net.core.somaxconn, which is what
 // Go's own listeners have.
 const backlog = 65535
-
-func quote(s string) []byte {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return []byte(`""`) // cannot happen: a string always marshals
-	}
-	return b
-}

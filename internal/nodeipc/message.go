@@ -7,6 +7,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"paceline/internal/nodewire"
 )
 
 // message is one line from a worker, as far as the primary cares.
@@ -189,35 +191,10 @@ func parseQuery(f fields) query {
 // fields are the members of an internal message.
 type fields map[string]json.RawMessage
 
-// internalFields returns the members of an object whose cmd starts with NODE_ and is longer
-// (the rule of Node's lib/internal/child_process.js), else nil.
-func internalFields(line []byte) fields {
-	// JSON.stringify never escapes letters, so that other lines, which may be megabytes, need not
-	// be taken apart.
-	if !bytes.Contains(line, []byte(`"NODE_`)) {
-		return nil
-	}
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || line[0] != '{' {
-		return nil
-	}
-	var f fields
-	if json.Unmarshal(line, &f) != nil {
-		return nil
-	}
-	if cmd := f.text("cmd"); !strings.HasPrefix(cmd, "NODE_") || len(cmd) == len("NODE_") {
-		return nil
-	}
-	return f
-}
+// internalFields returns the members of an internal message, else nil.
+func internalFields(line []byte) fields { return nodewire.Internal(line) }
 
-func (f fields) text(name string) string {
-	var s string
-	if json.Unmarshal(f[name], &s) != nil {
-		return ""
-	}
-	return s
-}
+func (f fields) text(name string) string { return nodewire.Text(f[name]) }
 
 func (f fields) number(name string, missing float64) float64 {
 	var n *float64
@@ -265,7 +242,7 @@ func appendEnvelope(b []byte, udp bool, inner []byte) []byte {
 // newconnStart is a hand-off line up to its seq; newconnEnd follows that.
 func newconnStart(key string) []byte {
 	b := []byte(`{"cmd":"NODE_HANDLE","type":"net.Native","msg":{"cmd":"NODE_CLUSTER","act":"newconn","key":`)
-	b = append(b, quote(key)...)
+	b = append(b, nodewire.Quote(key)...)
 	return append(b, `,"seq":`...)
 }
 
@@ -282,7 +259,7 @@ func answer(ack, seq int64, errno int, key string, data json.RawMessage, socknam
 		b = strconv.AppendInt(b, int64(errno), 10)
 	}
 	b = append(b, `,"key":`...)
-	b = append(b, quote(key)...)
+	b = append(b, nodewire.Quote(key)...)
 	b = append(b, `,"data":`...)
 	if len(data) == 0 {
 		b = append(b, "null"...)
@@ -295,7 +272,7 @@ func answer(ack, seq int64, errno int, key string, data json.RawMessage, socknam
 			family = "IPv4"
 		}
 		b = append(b, `,"sockname":{"address":`...)
-		b = append(b, quote(a.IP.String())...)
+		b = append(b, nodewire.Quote(a.IP.String())...)
 		b = append(b, `,"family":"`+family+`","port":`...)
 		b = strconv.AppendInt(b, int64(a.Port), 10)
 		b = append(b, '}')
@@ -323,7 +300,7 @@ func disconnectLine(seq int64) []byte {
 func drainLine(o DrainOptions) []byte {
 	o = o.withDefaults()
 	b := []byte(`{"cmd":"NODE_PACELINE","act":"drain","signal":`)
-	b = append(b, quote(o.Signal)...)
+	b = append(b, nodewire.Quote(o.Signal)...)
 	b = append(b, `,"hold":`...)
 	b = strconv.AppendInt(b, o.Hold.Milliseconds(), 10)
 	b = append(b, `,"grace":`...)
@@ -342,12 +319,4 @@ func socketReply(kind messageKind, key []byte) []byte {
 		return append(append([]byte(`{"cmd":"NODE_SOCKET_COUNT","key":`), key...), ",\"count\":0}\n"...)
 	}
 	return append(append([]byte(`{"cmd":"NODE_SOCKET_ALL_CLOSED","key":`), key...), "}\n"...)
-}
-
-func quote(s string) []byte {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return []byte(`""`) // cannot happen: a string always marshals
-	}
-	return b
 }
