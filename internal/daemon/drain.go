@@ -56,8 +56,8 @@ func (h *host) drainAdopted(p *process) bool {
 		c.setLeaving(p.key)
 		c.leaveRotation(ctx, is)
 		o := drain.Options{PIDs: []int{p.pid}, Ports: c.ports(), Queues: c.alone(p, is)}
-		if p.Spec.Runtime != "" && p.worker != nil && p.worker.Drain(drainOptions(p.Spec)) == nil {
-			o.Closed = true // each of its answers closes the connection now
+		if w := p.worker.Load(); p.Spec.Runtime != "" && w != nil {
+			o.Closed = w.Drain(drainOptions(p.Spec)) == nil // each of its answers closes the connection now
 		}
 		if o.Queues {
 			c.drained(p.key, drain.Wait(ctx, o))

@@ -101,10 +101,11 @@ func (h *host) hangs() map[string]hang {
 			continue
 		}
 		for _, p := range processes {
-			if p.worker == nil || !c.serves(p) {
+			worker := p.worker.Load()
+			if worker == nil || !c.serves(p) {
 				continue
 			}
-			if since, n := p.worker.Unanswered(); n > 0 {
+			if since, n := worker.Unanswered(); n > 0 {
 				found[p.key] = hang{since: since, seen: time.Now(), where: "its port", waiting: n}
 			}
 		}

@@ -51,10 +51,10 @@ func (h *host) steer(p *process, from, to uint16) (over func() (reached bool)) {
 		return nil
 	}
 	if c.handsOff() {
-		if p.worker == nil {
-			return nil
+		if worker := p.worker.Load(); worker != nil {
+			return worker.Expect(from)
 		}
-		return p.worker.Expect(from)
+		return nil
 	}
 	number := p.Index
 	if !isClusterNode(p.Spec) {

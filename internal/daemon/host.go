@@ -186,22 +186,24 @@ func (h *host) Adopt(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if !ok {
 		return 0, time.Time{}, supervisor.ErrNoProcess
 	}
+	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
+	if entry, ok := h.kept.entry(inputName(p.key)); ok && entry.File != nil {
+		p.input = newInput(entry.File)
+	}
 	if err := h.add(p); err != nil {
 		return 0, time.Time{}, err
 	}
-	p.clean, p.revision = secretsOf(l.Spec), revision.Of(l.Spec.Exec, l.Spec.Cwd)
 	h.watchForward(p)
 	h.resumeCgroup(p)
 	for _, stream := range []string{"out", "err"} {
 		h.resumeLog(p, stream)
 	}
 	h.resumeReport(p)
-	if entry, ok := h.kept.entry(inputName(p.key)); ok && entry.File != nil {
-		p.input = newInput(entry.File)
-	}
 	if entry, ok := h.kept.entry(channelName(p.key)); ok && entry.File != nil {
 		if err := h.attach(p, entry.File, entry.Note); err != nil {
 			h.log.Warn("take up channel", "process", p.key, "error", err)
+		} else if p.cluster != nil { // it may have told of its listeners before it could be taken out
+			h.place(p.cluster)
 		}
 	}
 	h.track(p, ran)
@@ -228,10 +230,10 @@ func (h *host) Signal(r supervisor.Ref, sig syscall.Signal, tree bool) error {
 // Message sends a JSON value to a process over its channel.
 func (h *host) Message(r supervisor.Ref, message []byte) error {
 	p := h.find(keyOf(r))
-	if p == nil || p.worker == nil {
+	if p == nil || p.worker.Load() == nil {
 		return errNoChannel
 	}
-	return p.worker.Send(message)
+	return p.worker.Load().Send(message)
 }
 
 var errNoChannel = errors.New("no channel to the process")
@@ -250,14 +252,15 @@ func (h *host) Drain(r supervisor.Ref) bool {
 			return drained
 		}
 	}
-	if p.worker == nil || p.cluster == nil {
+	worker := p.worker.Load()
+	if worker == nil || p.cluster == nil {
 		return false
 	}
 	p.cluster.setLeaving(p.key)
 	h.place(p.cluster) // another one that was kept out may be needed now
-	err := p.worker.Rotate(false)
+	err := worker.Rotate(false)
 	if err == nil {
-		err = p.worker.Drain(drainOptions(p.Spec))
+		err = worker.Drain(drainOptions(p.Spec))
 	}
 	if err != nil {
 		h.log.Debug("drain", "process", p.key, "error", err)
@@ -266,7 +269,7 @@ func (h *host) Drain(r supervisor.Ref) bool {
 	if p.Spec.ShutdownWithMessage {
 		return false
 	}
-	if err := p.worker.Disconnect(); err != nil {
+	if err := worker.Disconnect(); err != nil {
 		h.log.Debug("disconnect", "process", p.key, "error", err)
 		return false
 	}
@@ -385,8 +388,8 @@ func (h *host) close() (err error) {
 		}
 	}
 	for _, p := range processes {
-		if p.worker != nil && (p.cluster == nil || p.cluster.primary == nil) {
-			err = errors.Join(err, p.worker.Close())
+		if w := p.worker.Load(); w != nil && (p.cluster == nil || p.cluster.primary == nil) {
+			err = errors.Join(err, w.Close())
 		}
 	}
 	return err

@@ -218,7 +218,7 @@ func (h *host) attach(p *process, channel *os.File, saved []byte) error {
 	if err != nil {
 		return fmt.Errorf("attach channel: %w", err)
 	}
-	p.worker = worker
+	p.worker.Store(worker)
 	return nil
 }
 
@@ -274,8 +274,8 @@ func (h *host) hangUp(p *process) {
 	if isClusterNode(p.Spec) {
 		h.place(p.cluster, p.cluster.serve(p.Index, p.key, false)...)
 	}
-	if p.worker != nil {
-		if err := p.worker.Close(); err != nil {
+	if w := p.worker.Load(); w != nil {
+		if err := w.Close(); err != nil {
 			h.log.Debug("close channel", "process", p.key, "error", err)
 		}
 	}

@@ -18,12 +18,12 @@ type process struct {
 	key          string
 	files        files
 	sink         func(supervisor.Fact)
-	cluster      *cluster        // what it shares with the app's others; nil if nothing
-	worker       *nodeipc.Worker // our end of its channel; nil if it has none
-	input        *input          // our end of its standard input; nil if it has none
-	reports      reports         // what it tells of itself
-	cgroup       string          // the folder of its own cgroup; "" if it has none
-	cgroupParent *cgroup.Parent  // what that is in
+	cluster      *cluster                       // what it shares with the app's others; nil if nothing
+	worker       atomic.Pointer[nodeipc.Worker] // our end of its channel, which speaks at once; nil if it has none
+	input        *input                         // our end of its standard input; nil if it has none
+	reports      reports                        // what it tells of itself
+	cgroup       string                         // the folder of its own cgroup; "" if it has none
+	cgroupParent *cgroup.Parent                 // what that is in
 
 	pid        int                 // with startTicks, 0 until it has started
 	startTicks uint64              // tells it from a later process of the same number

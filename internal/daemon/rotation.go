@@ -164,10 +164,14 @@ func (h *host) place(c *cluster, anew ...int) {
 	for _, on := range []bool{true, false} {
 		for key := range members {
 			p := h.find(key)
-			if out[key] == on || c.rested[key] == out[key] || p == nil || p.worker == nil {
+			if out[key] == on || c.rested[key] == out[key] || p == nil {
 				continue
 			}
-			if err := p.worker.Rotate(on); err != nil {
+			worker := p.worker.Load()
+			if worker == nil {
+				continue
+			}
+			if err := worker.Rotate(on); err != nil {
 				h.log.Debug("rotate", "process", key, "error", err)
 			}
 			c.rested[key] = out[key]

@@ -146,11 +146,12 @@ func (p *process) run(ctx context.Context, q api.TriggerRequest) api.ActionRetur
 	answer := api.ActionReturn{ID: p.ID, Name: p.Spec.Name, Namespace: p.Spec.Namespace}
 	reply, drop := p.reports.call(q.Action)
 	defer drop()
-	if p.worker == nil {
+	worker := p.worker.Load()
+	if worker == nil {
 		answer.Error = errNoCall.Error()
 		return answer
 	}
-	if err := p.worker.Send(axm.Call(q.Action, q.Params)); err != nil {
+	if err := worker.Send(axm.Call(q.Action, q.Params)); err != nil {
 		answer.Error = err.Error()
 		return answer
 	}
