@@ -103,6 +103,12 @@ type Options struct {
 	// health, which accepts it, nor after Retire.
 	// Nil moves queues under running processes, which Node does not notice.
 	Freeze func(slot int) (thaw func(), err error)
+	// Processor begins to follow what processor time the slot's processes get, when its
+	// queue stands still. What it returns reports whether they want more at the moment,
+	// yet have had less than so much since. It is called often, from the set's own
+	// goroutine, and must not call the set. Nil, here or as the answer, means that this is
+	// not known: then a queue that stands still for 25 ms is always the slot's fault.
+	Processor func(slot int) (starved func(less time.Duration) bool)
 	// Held reports whether a process of the seat still has the socket with this inode
 	// open. It is asked seldom, and like Freeze from the set's own goroutine. Nil
 	// means that it has.
