@@ -15,9 +15,10 @@
 // such process has a seat, a number of its own, so that old and new of a reload have
 // sockets of their own; those of a seat come and go with its process (Retire).
 //
-// In a kernel group a slot that does not accept (its queue is not empty and does
-// not shrink for 25 ms) leaves the rotation, and its queue moves to the others: the
-// stuck rule, see gauge. It asks for nothing while no connection waits: see Watch.
+// In a kernel group a slot that does not accept (its queue is not empty, and nothing
+// is accepted from it for 25 ms, though its process has a processor) leaves the
+// rotation, and its queue moves to the others: the stuck rule, see gauge. It asks for
+// nothing while no connection waits: see Watch.
 //
 // Where all share one socket there is nothing to take out of rotation: a reload
 // needs a second socket, for the processes of the new release together, and Switch
