@@ -5,12 +5,15 @@ package cluster_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +131,74 @@ func TestGoPrimaryNodeWorkers(t *testing.T) {
 				Balance: b, MinUptime: time.Nanosecond, Grace: -1,
 			}, port)
 		})
+	})
+}
+
+// A Node server that knows nothing of leaving cuts no kept connection either: the primary
+// has it load the preload, of which nothing is left.
+func TestKeepAliveClientsSurviveReloadOfNaiveNode(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		policies(t, func(t *testing.T, b cluster.Balance) {
+			t.Parallel()
+			port := freePort(t)
+			p := newPrimary(t, cluster.Options{
+				Program: node, Args: []string{"testdata/naive.js"}, Env: []string{"PORT=" + port},
+				Balance: b, MinUptime: time.Nanosecond,
+			})
+			workers := p.fork(2)
+			preload := preloadOf(t, workers[0].PID())
+			if _, err := os.Stat(preload); err != nil {
+				t.Fatal(err)
+			}
+			var stops []func() (int, []error)
+			for range 4 {
+				stops = append(stops, load(t, "http://127.0.0.1:"+port, kept(t)))
+			}
+			if err := p.Reload(deadline(t)); err != nil {
+				t.Fatal(err)
+			}
+			for _, stop := range stops {
+				if n, failed := stop(); len(failed) > 0 || n == 0 {
+					t.Errorf("%d of %d requests failed, the first: %v", len(failed), n, failed)
+				}
+			}
+			// Its own children would not find the file: they are started without it.
+			if body, err := get(fresh(t), "http://127.0.0.1:"+port); err != nil || body != "[]" {
+				t.Errorf("execArgv of the worker: %q, %v; want none", body, err)
+			}
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(filepath.Dir(preload)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("after Close: %v, want no %s", err, filepath.Dir(preload))
+			}
+		})
+	})
+}
+
+// preloadOf is the file that a process was started with by --require, "" if none.
+func preloadOf(tb testing.TB, pid int) string {
+	tb.Helper()
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	args := strings.Split(string(line), "\x00")
+	if len(args) > 2 && args[1] == "--require" {
+		return args[2]
+	}
+	return ""
+}
+
+func TestPlainNodeHasNoPreload(t *testing.T) {
+	t.Parallel()
+	eachNode(t, func(t *testing.T, node string) {
+		p := newPrimary(t, cluster.Options{
+			Program: node, Args: []string{"testdata/naive.js"}, Env: []string{"PORT=" + freePort(t)}, PlainNode: true, Grace: -1,
+		})
+		if file := preloadOf(t, p.fork(1)[0].PID()); file != "" {
+			t.Errorf("started with %s", file)
+		}
 	})
 }
 

@@ -52,6 +52,12 @@ type Options struct {
 	// A Node program is Program "node" with its script in Args.
 	Program string
 	Args    []string
+	// PlainNode leaves Node workers as they are. Otherwise a Program that is called node or
+	// nodejs gets --require with a script of Paceline's, in a file in the temporary folder until
+	// Close, so that one that is told to leave answers with "Connection: close" and keeps idle
+	// connections for Grace: Node alone cuts them while a client may be about to use one. Under
+	// Node's permission model, asked for in Args, they are always left as they are.
+	PlainNode bool
 	// Dir is where they run; empty is where this process does.
 	Dir string
 	// Env is added to this process's environment, as "NAME=value".
@@ -153,6 +159,7 @@ type Primary struct {
 	o       Options
 	ipc     *nodeipc.Primary
 	sockets *sockets
+	preload preload
 	hub     hub
 	reload  chan struct{} // has a token while nobody reloads
 
@@ -297,7 +304,8 @@ func (p *Primary) Disconnect(ctx context.Context) error {
 	return err
 }
 
-// Close kills the workers that are left and lets go of everything. It waits for that.
+// Close kills the workers that are left and lets go of everything. It waits for that. An
+// error is about the file of Options.PlainNode, which could not be removed.
 func (p *Primary) Close() error {
 	p.mu.Lock()
 	p.closed = true
@@ -309,6 +317,9 @@ func (p *Primary) Close() error {
 	p.ipc.Close()
 	p.sockets.closeAll()
 	p.hub.close()
+	if err := p.preload.close(); err != nil {
+		return fmt.Errorf("close primary: %w", err)
+	}
 	return nil
 }
 

@@ -284,14 +284,7 @@ func TestKeepAliveClientsSurviveReload(t *testing.T) {
 		o.Grace = 0
 		p := newPrimary(t, o)
 		p.fork(2)
-		tr := &http.Transport{}
-		t.Cleanup(tr.CloseIdleConnections)
-		// POST: Go's client would send a GET again, and hide what failed.
-		client := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader("x"))
-			return tr.RoundTrip(r)
-		}), Timeout: patience}
-		stop := load(t, "http://127.0.0.1:"+port, client)
+		stop := load(t, "http://127.0.0.1:"+port, kept(t))
 		if err := p.Reload(deadline(t)); err != nil {
 			t.Fatal(err)
 		}
@@ -299,6 +292,17 @@ func TestKeepAliveClientsSurviveReload(t *testing.T) {
 			t.Errorf("%d of %d requests failed, the first: %v", len(failed), n, failed)
 		}
 	})
+}
+
+// kept is a client that keeps its connections and has no second try.
+func kept(tb testing.TB) *http.Client {
+	tr := &http.Transport{}
+	tb.Cleanup(tr.CloseIdleConnections)
+	// POST: Go's client would send a GET again, and hide what failed.
+	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		r.Method, r.Body = http.MethodPost, io.NopCloser(strings.NewReader("x"))
+		return tr.RoundTrip(r)
+	}), Timeout: patience}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

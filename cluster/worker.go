@@ -54,6 +54,10 @@ func newWorker(p *Primary, id, slot int) *Worker {
 // start runs the process.
 func (w *Worker) start(env []string) error {
 	o := w.p.o
+	args, err := w.p.preload.args(&o)
+	if err != nil {
+		return err
+	}
 	ours, theirs, err := nodeipc.Pair()
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func (w *Worker) start(env []string) error {
 		return errors.Join(err, ours.Close(), theirs.Close())
 	}
 	w.env = slices.Clone(env)
-	w.cmd = exec.Command(o.Program, o.Args...) //nolint:noctx // a worker lasts until it is told otherwise
+	w.cmd = exec.Command(o.Program, args...) //nolint:noctx // a worker lasts until it is told otherwise
 	w.cmd.Dir, w.cmd.Stdout, w.cmd.Stderr = o.Dir, o.Stdout, o.Stderr
 	w.cmd.WaitDelay = time.Second // a grandchild may hold the other end of Stdout for ever
 	w.cmd.ExtraFiles = []*os.File{theirs}

@@ -97,9 +97,10 @@ func NewPool(opts ...PoolOption) (*Pool, error) {
 
 const (
 	// briskTask is below what a task counts as short, and one of timedOf is timed.
-	briskTask = int64(10 * time.Microsecond)
+	briskTask = int64(100 * time.Microsecond)
 	timedOf   = 64
-	// roomLatest is how long a submitter waits at most where there is room.
+	// roomLatest is how long the first of the submitters that wait for room waits at most
+	// where there is some.
 	roomLatest = time.Millisecond
 )
 
@@ -292,13 +293,27 @@ func (p *Pool) makeRoom() *poolGate {
 	return first
 }
 
-// roomAtLast admits all for whom there is room.
+// roomAtLast admits those for whom there is room. While tasks are short these are not
+// all: who is let in has more tasks as a rule, and many that come for one place each take
+// longer to be woken than their tasks.
 func (p *Pool) roomAtLast() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.roomSet = false
-	for g := p.admit(); g != nil; g = p.admit() {
+	places := p.poolConfig.queue + p.max - p.queue.n - p.running
+	if p.brisk.Load() {
+		places = (places + 7) / 8
+	}
+	for ; places > 0; places-- {
+		g := p.admit()
+		if g == nil {
+			break
+		}
 		g.pass()
+	}
+	if p.blocked.n > 0 && p.queue.n+p.running < p.poolConfig.queue+p.max {
+		p.roomSet = true
+		p.room.Reset(roomLatest)
 	}
 	p.rouse().wake()
 }

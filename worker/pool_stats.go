@@ -25,7 +25,7 @@ type PoolStats struct {
 
 	// Wait is the time from Submit, or Run, to the start, of the tasks that were started,
 	// and Run from there to the end, of those that have ended. While tasks take less
-	// than 10 µs, one of 64 is timed and stands for all of them, as reading the clock
+	// than 100 µs, one of 64 is timed and stands for all of them, as reading the clock
 	// would take longer than all else that the pool does.
 	Wait, Run PoolHistogram
 

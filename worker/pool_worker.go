@@ -301,7 +301,14 @@ func (w *poolWorker) failed(how taskEnd, err error) {
 func (w *poolWorker) unlock() {
 	w.pool.mu.Unlock()
 	w.outcome.pass()
-	w.room.pass()
+	if w.room != nil {
+		w.room.pass()
+		if w.pool.brisk.Load() {
+			// The one who was let in, and waits behind this goroutine, is to fill the queue
+			// while there is still something in it, not when all workers have found it empty.
+			runtime.Gosched()
+		}
+	}
 	w.outcome, w.room = nil, nil
 	if w.last {
 		w.pool.end()

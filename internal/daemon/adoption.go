@@ -43,9 +43,12 @@ func adopts(s *app.Spec) bool {
 
 // needsTrap reports whether the app cannot do without: its copies would meet at
 // one port.
-func needsTrap(s *app.Spec) bool { return adopts(s) && s.Mode == app.Cluster && s.Instances > 1 }
+func needsTrap(s *app.Spec) bool {
+	return adopts(s) && s.Mode == app.Cluster && s.Instances > 1 && !s.SDKWorkers()
+}
 
-// trapName returns the trap to start a process of the app in, "" for none.
+// trapName returns the trap to start a process of the app in, "" for none. A program with
+// package cluster needs none: without it, it asks for its TCP sockets on its channel, too.
 func (a *adoption) trapName(s *app.Spec) (string, error) {
 	if !adopts(s) {
 		return "", nil
@@ -65,7 +68,7 @@ func (a *adoption) trapName(s *app.Spec) (string, error) {
 // unshared says that several instances of an app that began as one, on its own,
 // cannot listen where the first does; "" if they can.
 func (a *adoption) unshared(s *app.Spec) string {
-	if !adopts(s) || s.Instances < 2 {
+	if !adopts(s) || s.Instances < 2 || s.SDKWorkers() {
 		return ""
 	}
 	if err := a.ready(); err != nil {
@@ -136,6 +139,8 @@ func (a *adoption) note(s *app.Spec) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
+	case a.known && a.err != nil && s.SDKWorkers():
+		return ""
 	case a.known && a.err != nil:
 		return "a restart leaves its port unserved for a moment: " + a.err.Error()
 	case a.known && a.trap.NoNewPrivs:

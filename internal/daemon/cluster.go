@@ -60,6 +60,9 @@ type clusterMemory struct {
 	Epoch   uint64          `json:"epoch,omitempty"` // of the present release
 	// Aside are the processes, by key, whose checks say that they are not ready.
 	Aside map[string]bool `json:"aside,omitempty"`
+	// Untrapped says that no program can be adopted here, so that those with package
+	// cluster ask for their TCP sockets as well.
+	Untrapped bool `json:"untrapped,omitempty"`
 	// Mechanism is that of the port opened last, "" before the first, and Reason why
 	// it is not the kernel's.
 	Mechanism string `json:"mechanism,omitempty"`
@@ -192,6 +195,25 @@ func (c *cluster) nextWorker() uint64 {
 	return number
 }
 
+// setUntrapped notes whether the app's programs are started without the trap.
+func (c *cluster) setUntrapped(yes bool) {
+	c.mu.Lock()
+	if c.memory.Untrapped == yes {
+		c.mu.Unlock()
+		return
+	}
+	c.memory.Untrapped = yes
+	memory := c.encode()
+	c.mu.Unlock()
+	c.keep(memory)
+}
+
+func (c *cluster) untrapped() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.memory.Untrapped
+}
+
 func (c *cluster) savePrimary(primary []byte) {
 	c.mu.Lock()
 	c.memory.Primary = primary
@@ -239,7 +261,7 @@ func (c *cluster) refuse(key string, err error) {
 // refusal returns, once, why a process could not listen where it wanted.
 func (c *cluster) refusal(p *process) string {
 	key := p.key
-	if isClusterNode(p.Spec) {
+	if asksForAll(p) {
 		key = slotKey(p.Index)
 	}
 	c.mu.Lock()

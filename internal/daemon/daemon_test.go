@@ -103,6 +103,10 @@ func TestEnviron(t *testing.T) {
 			t.Errorf("environ(%+v): -want +got\n%s", c.spec, diff)
 		}
 	}
+	asking, err := environ(supervisor.Launch{Spec: &sdk}, given{channel: 3, worker: 9, asks: true})
+	if err != nil || slices.Contains(asking, "PACELINE_LISTEN=own") || !slices.Contains(asking, "NODE_UNIQUE_ID=9") {
+		t.Errorf("environ of a program that asks for all: %q, %v", asking, err)
+	}
 	if node.Env["pm_id"] != "forged" {
 		t.Error("environ changed the spec's own environment")
 	}

@@ -17,6 +17,7 @@ import (
 type given struct {
 	channel int               // the descriptor of its Node channel
 	worker  uint64            // its number as a worker of Node's cluster module
+	asks    bool              // with package cluster: it asks for TCP sockets as well
 	sockets []string          // from descriptor 3 on: SD_LISTEN_FDS_START, see sd_listen_fds(3)
 	pm2     map[string]string // what PM2 gives to its processes; see pm2Vars
 }
@@ -30,6 +31,12 @@ func hasChannel(s *app.Spec) bool {
 
 // asksPrimary reports whether the app's processes may ask us for sockets on their channel.
 func asksPrimary(s *app.Spec) bool { return isClusterNode(s) || s.SDKWorkers() }
+
+// asksForAll reports whether the process asks us for its TCP sockets as well: a Node
+// worker, and one with package cluster where nothing can be adopted.
+func asksForAll(p *process) bool {
+	return isClusterNode(p.Spec) || p.Spec.SDKWorkers() && p.cluster != nil && p.cluster.untrapped()
+}
 
 // isClusterNode reports whether the app's processes are workers of Node's
 // cluster module with Paceline as their primary.
@@ -116,7 +123,7 @@ func environ(l supervisor.Launch, g given) ([]string, error) {
 	if asksPrimary(s) {
 		env["NODE_UNIQUE_ID"] = strconv.FormatUint(g.worker, 10)
 	}
-	if s.SDKWorkers() {
+	if s.SDKWorkers() && !g.asks {
 		env["PACELINE_LISTEN"] = "own" // a TCP socket of its own will be adopted
 	}
 	if len(g.sockets) > 0 { // LISTEN_PID comes when the process knows it; see ListenPID

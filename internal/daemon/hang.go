@@ -122,9 +122,10 @@ func (c *cluster) handsOff() bool {
 
 // sits reports whether a process has a seat or a slot.
 func (c *cluster) sits(p *process, number int) bool {
+	asks := asksForAll(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if isClusterNode(p.Spec) {
+	if asks {
 		return p.Index == number
 	}
 	is, ok := c.memory.Seats[p.key]

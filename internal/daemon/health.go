@@ -57,7 +57,7 @@ func (h *host) steer(p *process, from, to uint16) (over func() (reached bool)) {
 		return nil
 	}
 	number := p.Index
-	if !isClusterNode(p.Spec) {
+	if !asksForAll(p) {
 		is, ok := c.has(p.key)
 		if !ok {
 			return nil

@@ -121,6 +121,10 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 	if asksPrimary(l.Spec) {
 		given.worker = p.cluster.nextWorker()
 	}
+	if l.Spec.SDKWorkers() {
+		p.cluster.setUntrapped(adopts(l.Spec) && spawn.Trap == "")
+		given.asks = p.cluster.untrapped()
+	}
 	var listens []net.Addr
 	if len(l.Spec.Sockets) > 0 {
 		var files []*os.File

@@ -254,7 +254,7 @@ func (h *host) heard(p *process, e nodeipc.Event) {
 	case nodeipc.Ready:
 		p.sink(supervisor.Ready{})
 	case nodeipc.Listening:
-		if isClusterNode(p.Spec) {
+		if asksForAll(p) {
 			h.place(p.cluster, p.cluster.serve(p.Index, p.key, true)...)
 		}
 		p.sink(supervisor.Listening{Addr: addrText(e.Addr), Shared: !isClusterNode(p.Spec)})
@@ -293,7 +293,7 @@ func addrText(a net.Addr) string {
 
 // hangUp ends what a process had with us once it has ended.
 func (h *host) hangUp(p *process) {
-	if isClusterNode(p.Spec) {
+	if asksForAll(p) {
 		h.place(p.cluster, p.cluster.serve(p.Index, p.key, false)...)
 	}
 	if w := p.worker.Load(); w != nil {

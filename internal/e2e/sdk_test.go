@@ -75,6 +75,28 @@ func (a *sdkApp) pace(args ...string) string {
 	return out
 }
 
+// denied is pace without the right to a system call, as all that it starts will be.
+func (a *sdkApp) denied(call string, args ...string) {
+	a.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), sdkPatience)
+	defer cancel()
+	// The test binary, which is it by that name, from where the user of the home may run it.
+	exe, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		a.Fatal(err)
+	}
+	program := filepath.Join(a.box.Dir, "denied")
+	if err := os.WriteFile(program, exe, 0o755); err != nil {
+		a.Fatal(err)
+	}
+	cmd := a.box.Command(ctx, args...)
+	cmd.Args = append([]string{program, call, cmd.Path}, args...)
+	cmd.Path = program
+	if out, err := cmd.CombinedOutput(); err != nil {
+		a.Fatalf("%v: %v\n%s", args, err, out)
+	}
+}
+
 // answers asks until n processes have answered.
 func (a *sdkApp) answers(network, addr string, n int) {
 	a.Helper()
@@ -131,19 +153,34 @@ func (a *sdkApp) messages() <-chan string {
 
 // A program with package cluster is a worker of the daemon: its listeners of all
 // kinds are shared, it is ready when it says so, its messages arrive, and it is reloaded
-// without a failed request.
+// without a failed request. Where no program can be adopted it asks on its channel for TCP as
+// well, and nothing else changes.
 func TestSDKWorkers(t *testing.T) {
 	t.Parallel()
 	exe := buildSDK(t, ".", "./cmd/sdk")
-	users := map[string]*syscall.Credential{"self": nil}
-	if os.Geteuid() == 0 {
-		users = map[string]*syscall.Credential{"root": nil, "nobody": sandbox.Nobody()}
+	type kind struct {
+		user   *syscall.Credential
+		denied bool // seccomp
 	}
-	for name, user := range users {
+	kinds := map[string]kind{"self": {}, "self without seccomp": {denied: true}}
+	if os.Geteuid() == 0 {
+		nobody := sandbox.Nobody()
+		kinds = map[string]kind{
+			"root": {}, "nobody": {user: nobody},
+			"root without seccomp": {denied: true}, "nobody without seccomp": {user: nobody, denied: true},
+		}
+	}
+	for name, k := range kinds {
+		user := k.user
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newSDKApp(t, user)
-			a.pace("start", "/bin/sleep", "--name", "other", "--", "1000") // so that there is a daemon
+			other := []string{"start", "/bin/sleep", "--name", "other", "--", "1000"} // so that there is a daemon
+			if k.denied {
+				a.denied("seccomp", other...)
+			} else {
+				a.pace(other...)
+			}
 			var messages <-chan string
 			if user == nil { // the API answers nobody else
 				messages = a.messages()

@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 	n := runtime.GOMAXPROCS(0)
 	list := contenders(ctx, n)
 	say := func(format string, a ...any) { fmt.Fprintf(w, format, a...) } //nolint:errcheck // who reads may have left
-	say("%d workers, %s, %d rounds; ns a task, the median; ratio: of the best of the others to ours, above 1 where ours is faster\n\n%-28s", n, runtime.Version(), *rounds, "")
+	say("%d workers, %s, %d rounds; ns a task, the median; ratio: of the best of the others to ours, above 1 where ours is faster, and its quartiles\n\n%-28s", n, runtime.Version(), *rounds, "")
 	for _, c := range list {
 		say("%22s", c.name)
 	}
@@ -122,15 +122,18 @@ func run(ctx context.Context, args []string, w io.Writer) error {
 			for _, t := range took {
 				say("%22.0f", t)
 			}
-			say("%10.2f\n", ratio)
+			say("%10.2f  %.2f to %.2f\n", ratio.median, ratio.low, ratio.high)
 		}
 	}
 	return nil
 }
 
+// spread is the median of a list, and its quartiles.
+type spread struct{ median, low, high float64 }
+
 // compare returns the median time of a task with each pool, and how much longer the best
 // of the others takes than the first.
-func compare(ctx context.Context, list []contender, l load, rounds int, each time.Duration, spin func(time.Duration), clock func() (time.Duration, error)) ([]float64, float64, error) {
+func compare(ctx context.Context, list []contender, l load, rounds int, each time.Duration, spin func(time.Duration), clock func() (time.Duration, error)) ([]float64, spread, error) {
 	tasks := max(int(each/(l.length/time.Duration(runtime.GOMAXPROCS(0))+300*time.Nanosecond)), 1000)
 	times := make([][]float64, len(list))
 	ratios := make([][]float64, len(list))
@@ -138,12 +141,12 @@ func compare(ctx context.Context, list []contender, l load, rounds int, each tim
 		this := make([]float64, len(list))
 		for i := range list {
 			if ctx.Err() != nil {
-				return nil, 0, context.Cause(ctx)
+				return nil, spread{}, context.Cause(ctx)
 			}
 			at := (i + round) % len(list)
 			took, err := measure(list[at], l, tasks, spin, clock)
 			if err != nil {
-				return nil, 0, fmt.Errorf("%s: %w", list[at].name, err)
+				return nil, spread{}, fmt.Errorf("%s: %w", list[at].name, err)
 			}
 			this[at] = took
 		}
@@ -159,20 +162,21 @@ func compare(ctx context.Context, list []contender, l load, rounds int, each tim
 	for i := range list {
 		medians[i] = median(times[i])
 	}
-	return medians, math.Sqrt(bestBy(ratios[1:], 0) * bestBy(ratios[1:], 1)), nil
+	one, other := bestBy(ratios[1:], 0), bestBy(ratios[1:], 1)
+	all := slices.Sorted(slices.Values(slices.Concat(one, other)))
+	return medians, spread{math.Sqrt(median(one) * median(other)), all[len(all)/4], all[len(all)*3/4]}, nil
 }
 
-// bestBy finds who is best in half of the rounds, and returns the median of its ratios in
-// the other half.
-func bestBy(ratios [][]float64, half int) float64 {
-	found, measured := math.Inf(1), 0.0
+// bestBy finds who is best in half of the rounds, and returns its ratios in the other half.
+func bestBy(ratios [][]float64, half int) []float64 {
+	found, measured := math.Inf(1), []float64(nil)
 	for _, list := range ratios {
 		var halves [2][]float64
 		for round, r := range list {
 			halves[round%2] = append(halves[round%2], r)
 		}
 		if m := median(halves[half]); m < found {
-			found, measured = m, median(halves[1-half])
+			found, measured = m, halves[1-half]
 		}
 	}
 	return measured

@@ -30,7 +30,7 @@ func newWriter(out []byte, o Options) *writer {
 }
 
 func (w *writer) release() {
-	*w = writer{known: reset(w.known), keys: emptied(w.keys)}
+	*w = writer{known: reset(w.known), keys: emptied(w.keys), places: emptied(w.places)}
 	writers.Put(w)
 }
 
@@ -41,7 +41,8 @@ func newReader(data []byte, o Options) *reader {
 }
 
 func (r *reader) release() {
-	*r = reader{objects: emptied(r.objects)}
+	r.names.forget()
+	*r = reader{objects: emptied(r.objects), names: r.names}
 	readers.Put(r)
 }
 
@@ -49,10 +50,7 @@ func reset[T any](r references[T]) references[T] {
 	if len(r.list) > keepAtMost {
 		return references[T]{}
 	}
-	if len(r.list) > fewReferences {
-		clear(r.last)
-	}
-	return references[T]{list: emptied(r.list), last: r.last}
+	return references[T]{list: emptied(r.list), slots: r.slots[:0]}
 }
 
 // emptied is a slice without elements that still has its memory.

@@ -2,20 +2,22 @@ package clone
 
 import (
 	"reflect"
+	"unsafe"
 )
 
 // structure reads the properties of an object into a struct.
 func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Value) error {
 	type field struct {
 		property
-		key  string // as it is written; "" if that depends on the place
-		plan *readPlan
+		key   string // as it is written; "" if that depends on the place
+		plan  *readPlan
+		basic basicField
 	}
 	var fields []field
 	byName := make(map[string]int)
 	for _, p := range propertiesOf(t) {
 		byName[p.name] = len(fields)
-		f := field{property: p, plan: b.plan(t.FieldByIndex(p.index).Type)}
+		f := field{property: p, plan: b.plan(t.FieldByIndex(p.index).Type), basic: basicFieldOf(t, p)}
 		var w writer
 		if err := w.key(p.name); err == nil && isASCII(p.name) {
 			f.key = string(w.out)
@@ -26,6 +28,7 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 		if err := r.enter(); err != nil {
 			return err
 		}
+		base := to.Addr().UnsafePointer()
 		next := 0 // most likely: the fields in their order
 		for n := 0; ; n++ {
 			at, found := next, false
@@ -54,6 +57,9 @@ func (b *readPlanning) structure(t reflect.Type) func(r *reader, to reflect.Valu
 			}
 			next = at + 1
 			f := &fields[at]
+			if f.basic.of != notBasic && r.basic(f.basic.of, unsafe.Add(base, f.basic.offset)) {
+				continue
+			}
 			part := to.Field(f.index[0])
 			for _, i := range f.index[1:] {
 				if part.Kind() == reflect.Pointer {
@@ -97,11 +103,9 @@ func (b *readPlanning) slice(t reflect.Type) func(r *reader, to reflect.Value) e
 			return err
 		}
 		defer func() { r.depth-- }()
-		r.direct(nil)
-		to.SetZero()
-		to.Grow(max(int(n), 1))
-		to.SetLen(int(n))
+		r.unnamed()
 		if s, ok := reflect.TypeAssert[*[]string](to.Addr()); ok {
+			*s = make([]string, n, max(n, 1))
 			for i := range *s {
 				r.promised--
 				if (*s)[i], err = r.string(); err != nil {
@@ -109,6 +113,9 @@ func (b *readPlanning) slice(t reflect.Type) func(r *reader, to reflect.Value) e
 				}
 			}
 		} else {
+			to.SetZero()
+			to.Grow(max(int(n), 1))
+			to.SetLen(int(n))
 			for i := range int(n) {
 				r.promised--
 				if err := elem.read(r, to.Index(i)); err != nil {
@@ -140,8 +147,8 @@ func (r *reader) typedSlice(to reflect.Value, kind ViewKind) error {
 	if r.counted(0) != nil || r.counted(len(data)) != nil || r.version >= 14 && r.counted(0) != nil {
 		return errIndirect
 	}
-	r.direct(nil) // the buffer
-	r.direct(nil) // the view
+	r.unnamed() // the buffer
+	r.unnamed() // the view
 	switch s := to.Addr().Interface().(type) {
 	case *[]byte:
 		*s = append(make([]byte, 0, max(len(data), 1)), data...)

@@ -24,6 +24,7 @@ type reader struct {
 	// viewed is how many bytes of buffers have been copied for views.
 	viewed int
 
+	names      *names
 	converting converting // of values, on the way to a type
 
 	forms map[int]form // of arrays by number, from an earlier pass

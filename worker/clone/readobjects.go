@@ -69,7 +69,16 @@ func (r *reader) key() (string, error) {
 	case tagDouble:
 		f, err := r.double()
 		return numberKey(f), err
-	case tagUTF8, tagOneByte, tagTwoByte:
+	case tagOneByte:
+		b, err := r.sized()
+		if err != nil {
+			return "", err
+		}
+		if r.names == nil {
+			r.names = new(names)
+		}
+		return r.names.of(b), nil
+	case tagUTF8, tagTwoByte:
 		return r.text(t)
 	}
 	return "", malformed(r.at-1, "tag %q where the key of a property must be", t)
@@ -112,4 +121,30 @@ func (r *reader) plain() (any, error) {
 		return nil, err
 	}
 	return to, r.counted(n)
+}
+
+// names are keys of properties that have been read: objects of one kind have the same,
+// and these can be one string.
+type names struct {
+	used bool
+	list [64]string
+}
+
+// of is the string of a key in Latin-1.
+func (n *names) of(b []byte) string {
+	if len(b) == 0 || len(b) > 32 || !isASCII(b) {
+		return fromLatin1(b)
+	}
+	known := &n.list[(uint(len(b))+5*uint(b[0])+11*uint(b[len(b)/2])+23*uint(b[len(b)-1]))%uint(len(n.list))]
+	if *known != string(b) {
+		n.used = true
+		*known = string(b)
+	}
+	return *known
+}
+
+func (n *names) forget() {
+	if n != nil && n.used {
+		*n = names{}
+	}
 }

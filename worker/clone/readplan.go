@@ -53,6 +53,18 @@ func (r *reader) direct(v any) {
 	r.objects = append(r.objects, object{value: v, direct: true})
 }
 
+// unnamed is direct of nil. What is beyond the objects is zero, and to leave it so is
+// cheaper than to write a nil that the garbage collector is told of.
+func (r *reader) unnamed() {
+	n := len(r.objects)
+	if n == cap(r.objects) {
+		r.direct(nil)
+		return
+	}
+	r.objects = r.objects[:n+1]
+	r.objects[n].direct = true
+}
+
 // readPlan is how values of one type are read. An error only means that it must be
 // done indirectly.
 type readPlan struct {
@@ -158,7 +170,7 @@ func (b *readPlanning) fill(t reflect.Type) func(r *reader, to reflect.Value) er
 				if tag != tagObject {
 					return errIndirect
 				}
-				r.direct(nil)
+				r.unnamed()
 				return read(r, to)
 			})
 		}
@@ -209,7 +221,7 @@ func readTime(r *reader, to reflect.Value) error {
 	if !r.is(tagDate) {
 		return readIndirect(r, to)
 	}
-	r.direct(nil)
+	r.unnamed()
 	ms, err := r.double()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // writePlan is how values of one type are written.
@@ -227,28 +228,50 @@ func (b *writePlanning) slice(t reflect.Type) func(w *writer, v reflect.Value) e
 		} else if w.object(reference{at: v.UnsafePointer(), len: v.Len(), of: t}) {
 			return nil
 		}
+		if v.CanAddr() {
+			if s, ok := reflect.TypeAssert[*[]string](v.Addr()); ok {
+				return w.strings(*s)
+			}
+		}
 		return w.list(elem, v)
 	})
 }
 
+// strings is list for the commonest of them.
+func (w *writer) strings(list []string) error {
+	w.tag(tagDense)
+	if err := w.length(len(list)); err != nil {
+		return err
+	}
+	for i, s := range list {
+		if err := w.string(s); err != nil {
+			return below(indexStep(i), err)
+		}
+	}
+	w.tag(tagDenseEnd)
+	w.varint(0)
+	return w.length(len(list))
+}
+
 // elements appends the elements of a typed array.
 func (w *writer) elements(v reflect.Value) {
-	switch s := v.Interface().(type) {
-	case []byte:
-		w.out = append(w.out, s...)
+	// A pointer is looked at without a copy of the slice, which would be an allocation.
+	switch s := addressable(v).Interface().(type) {
+	case *[]byte:
+		w.out = append(w.out, *s...)
 		return
-	case []int32:
-		for _, e := range s {
+	case *[]int32:
+		for _, e := range *s {
 			w.out = binary.LittleEndian.AppendUint32(w.out, uint32(e))
 		}
 		return
-	case []float64:
-		for _, e := range s {
+	case *[]float64:
+		for _, e := range *s {
 			w.bits(e)
 		}
 		return
-	case []int64:
-		for _, e := range s {
+	case *[]int64:
+		for _, e := range *s {
 			w.out = binary.LittleEndian.AppendUint64(w.out, uint64(e))
 		}
 		return
@@ -311,8 +334,11 @@ type keyed struct {
 // reflection.
 func basicMap[T any](w *writer, m map[string]T, value func(T) error) error {
 	if w.sorted {
-		keys := sortedKeys(w, m)
-		for _, k := range keys {
+		from := len(w.keys)
+		for k := range m {
+			w.keys = append(w.keys, k)
+		}
+		for _, k := range w.sortKeys(from) {
 			if err := w.key(k); err != nil {
 				return below(keyStep(k), err)
 			}
@@ -320,7 +346,7 @@ func basicMap[T any](w *writer, m map[string]T, value func(T) error) error {
 				return below(keyStep(k), err)
 			}
 		}
-		w.forget(len(keys))
+		w.forgetKeys(from)
 	} else {
 		for k, v := range m {
 			if err := w.key(k); err != nil {
@@ -333,24 +359,6 @@ func basicMap[T any](w *writer, m map[string]T, value func(T) error) error {
 	}
 	w.tag(tagObjectEnd)
 	return w.length(len(m))
-}
-
-// sortedKeys are the keys of a map, on the writer's stack of them.
-func sortedKeys[T any](w *writer, m map[string]T) []string {
-	from := len(w.keys)
-	for k := range m {
-		w.keys = append(w.keys, k)
-	}
-	keys := w.keys[from:]
-	slices.Sort(keys)
-	return keys
-}
-
-// forget takes the last keys off the stack.
-func (w *writer) forget(n int) {
-	left := len(w.keys) - n
-	clear(w.keys[left:])
-	w.keys = w.keys[:left]
 }
 
 // reflectedMap is basicMap for any type of map whose keys are strings.
@@ -431,8 +439,9 @@ func (b *writePlanning) mapping(t reflect.Type) func(w *writer, v reflect.Value)
 func (b *writePlanning) structure(t reflect.Type) *writePlan {
 	type field struct {
 		property
-		key  []byte // as it is written
-		plan *writePlan
+		key   []byte // as it is written
+		plan  *writePlan
+		basic basicField
 	}
 	var fields []field
 	for _, p := range propertiesOf(t) {
@@ -440,13 +449,25 @@ func (b *writePlanning) structure(t reflect.Type) *writePlan {
 		if err := w.key(p.name); err != nil || !isASCII(p.name) {
 			w.out = nil // where it begins is known only when it is written
 		}
-		fields = append(fields, field{property: p, key: w.out, plan: b.plan(t.FieldByIndex(p.index).Type)})
+		fields = append(fields, field{property: p, key: w.out, plan: b.plan(t.FieldByIndex(p.index).Type), basic: basicFieldOf(t, p)})
 	}
 	return &writePlan{write: func(w *writer, v reflect.Value) error {
 		w.tag(tagObject)
 		n := 0
+		var base unsafe.Pointer
+		if v.CanAddr() {
+			base = v.Addr().UnsafePointer()
+		}
 		for i := range fields {
 			f := &fields[i]
+			if base != nil && f.basic.of != notBasic && f.key != nil {
+				n++
+				w.out = append(w.out, f.key...)
+				if err := w.basic(f.basic.of, unsafe.Add(base, f.basic.offset)); err != nil {
+					return below("."+f.name, err)
+				}
+				continue
+			}
 			part := v.Field(f.index[0])
 			if len(f.index) > 1 {
 				var err error

@@ -15,7 +15,8 @@ type writer struct {
 	start  int // of the data in out, from which even places count
 	depth  int
 	next   uint32   // number of the next object
-	keys   []string // of the maps that are being written, those of each sorted
+	keys   []string // of the maps that are being written, for each in their order and before that in none
+	places []place  // for the time of a sort
 	sorted bool
 	known  references[uint32]
 }
@@ -29,7 +30,13 @@ func (w *writer) enter() error {
 
 func (w *writer) tag(t byte) { w.out = append(w.out, t) }
 
-func (w *writer) varint(n uint64) { w.out = binary.AppendUvarint(w.out, n) }
+func (w *writer) varint(n uint64) {
+	if n < 0x80 { // nearly always, and then it is inlined
+		w.out = append(w.out, byte(n))
+		return
+	}
+	w.out = binary.AppendUvarint(w.out, n)
+}
 
 func (w *writer) length(n int) error {
 	if int64(n) > math.MaxUint32 {
@@ -104,6 +111,10 @@ func (w *writer) bigInt(n *big.Int) {
 // string writes Latin-1 if that is enough, else UTF-16.
 func (w *writer) string(s string) error {
 	if isASCII(s) {
+		if len(s) < 0x80 {
+			w.out = append(append(w.out, tagOneByte, byte(len(s))), s...)
+			return nil
+		}
 		w.tag(tagOneByte)
 		if err := w.length(len(s)); err != nil {
 			return err
@@ -231,6 +242,9 @@ func (w *writer) any(v any) error {
 			return nil
 		}
 		return w.errorValue(plainError(v))
+	}
+	if r.Kind() == reflect.Struct {
+		r = addressable(r).Elem() // once for all that is in it
 	}
 	return writePlanOf(r.Type()).write(w, r)
 }

@@ -2,6 +2,10 @@ package wasm
 
 import (
 	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -70,6 +74,37 @@ func BenchmarkDeadline(b *testing.B) {
 			}
 			b.ReportMetric(float64((late / time.Duration(n)).Microseconds()), "µs-late")
 			b.ReportMetric(float64(worst.Microseconds()), "µs-late-worst")
+		})
+	}
+}
+
+// BenchmarkCrowd is how long after their deadlines guests that never end have ended, with
+// several for each processor.
+func BenchmarkCrowd(b *testing.B) {
+	m := compile(b, endless(), Limits{})
+	for _, each := range []int{1, 2, 4, 8} {
+		b.Run(fmt.Sprint(each, " each"), func(b *testing.B) {
+			var all []time.Duration
+			for b.Loop() {
+				late := make([]time.Duration, each*runtime.GOMAXPROCS(0))
+				var guests sync.WaitGroup
+				for i := range late {
+					guests.Go(func() {
+						ctx, cancel := context.WithTimeout(b.Context(), 100*time.Millisecond)
+						defer cancel()
+						deadline, _ := ctx.Deadline()
+						if _, err := m.run(ctx, process{}); err == nil {
+							b.Error("it ended")
+						}
+						late[i] = max(0, time.Since(deadline))
+					})
+				}
+				guests.Wait()
+				all = append(all, late...)
+			}
+			slices.Sort(all)
+			b.ReportMetric(float64(all[len(all)/2].Microseconds()), "µs-late")
+			b.ReportMetric(float64(all[len(all)-1].Microseconds()), "µs-late-worst")
 		})
 	}
 }

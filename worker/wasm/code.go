@@ -3,12 +3,13 @@ package wasm
 import "fmt"
 
 // renumber copies instructions and gives each function that they name its new index.
-// With whole it copies all of a function's; otherwise those of one expression, whose
-// end is the first that ends no block. (Core specification 2.0, 5.4.)
-func (r *reader) renumber(out []byte, index func(uint32) uint32, whole bool) []byte {
-	depth := 0
+// With checks it copies all of a function's, and puts them in; otherwise those of one
+// expression, whose end is the first that ends no block. (Core specification 2.0, 5.4.)
+func (r *reader) renumber(out []byte, index func(uint32) uint32, put *checks) []byte {
+	depth, whole := 0, put != nil
 	from := r.data // what is not copied yet begins here
 	for r.err == nil && len(r.data) > 0 {
+		at := r.data
 		op := r.byte()
 		switch {
 		case op == 0x10 || op == 0xd2: // call, ref.func
@@ -23,6 +24,19 @@ func (r *reader) renumber(out []byte, index func(uint32) uint32, whole bool) []b
 		case op >= 0x02 && op <= 0x04: // block, loop, if
 			depth++
 			r.skip(1)
+			if op == 0x03 && whole {
+				out = append(out, from[:len(from)-len(r.data)]...)
+				out = append(out, put.loop...)
+				from = r.data
+			}
+		case op == 0xfc && whole:
+			kind := r.u32()
+			r.miscellaneous(kind)
+			if check := put.before(kind); check != nil {
+				out = append(out, from[:len(from)-len(at)]...)
+				out = append(out, check...)
+				from = at
+			}
 		default:
 			r.immediates(op)
 		}
@@ -31,6 +45,24 @@ func (r *reader) renumber(out []byte, index func(uint32) uint32, whole bool) []b
 		r.fail(errCut)
 	}
 	return append(out, from[:len(from)-len(r.data)]...)
+}
+
+// checks are what is put into a function, beside its entry.
+type checks struct {
+	loop     []byte // at the beginning of each turn of a loop
+	bytes    []byte // before an instruction for as many bytes as is on the stack,
+	elements []byte // or elements of a table
+}
+
+// before is the check for one of the miscellaneous instructions, nil if none is needed.
+func (c *checks) before(op uint32) []byte {
+	switch op {
+	case 8, 10, 11: // memory.init, memory.copy, memory.fill
+		return c.bytes
+	case 12, 14, 15, 17: // table.init, table.copy, table.grow, table.fill
+		return c.elements
+	}
+	return nil
 }
 
 // immediates reads what belongs to an instruction.

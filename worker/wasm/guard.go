@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"runtime"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -16,10 +18,18 @@ const maxStackBytes = 4 << 20
 
 var errStack = errors.New("stack overflow")
 
-// guard is what a hardened module calls after budgetBytes of frames. It runs on the
-// guest's goroutine.
+// turn is how long a guest runs while other goroutines wait for a processor. Go's own
+// scheduler lets each run for 10 ms, and looks at its timers between two only: with a
+// guest on each processor, deadlines would be late by that, and by a multiple with more.
+const turn = time.Millisecond
+
+// guard is what a hardened module calls every now and then (see harden.go). It runs on
+// the guest's goroutine.
 type guard struct {
-	stack reflect.Value // the engine's, as a slice; zero in the interpreter, which counts frames itself
+	stack    reflect.Value // the engine's, as a slice; zero in the interpreter, which counts frames itself
+	deadline time.Time     // zero if there is none
+	late     bool          // it has been ended at its deadline
+	began    time.Time     // the present turn
 }
 
 type guardKey struct{}
@@ -38,6 +48,15 @@ func (g *guard) watch(f api.Function) {
 func (g *guard) check(ctx context.Context) {
 	if ctx.Err() != nil {
 		panic(sys.NewExitError(sys.ExitCodeContextCanceled))
+	}
+	now := time.Now()
+	if !g.deadline.IsZero() && !now.Before(g.deadline) { // the timer of ctx waits for a processor
+		g.late = true
+		panic(sys.NewExitError(sys.ExitCodeDeadlineExceeded))
+	}
+	if now.Sub(g.began) >= turn {
+		runtime.Gosched()
+		g.began = time.Now()
 	}
 	if g.stack.IsValid() && g.stack.Len() > maxStackBytes {
 		panic(errStack)

@@ -127,6 +127,14 @@ func endless() []byte {
 	return handmade{start: body{code: code(opLoop, void, opBr, 0, opEnd)}}.bytes()
 }
 
+// filling fills megabytes of memory, which is one instruction, as often as it can.
+func filling() []byte {
+	const pages = 128
+	return handmade{pages: pages, start: body{code: code(opLoop, void,
+		constant(0), constant(1), constant(pages*pageBytes), opMisc, miscMemoryFill, 0,
+		opBr, 0, opEnd)}}.bytes()
+}
+
 // recursive runs for years without a loop: f(n) calls f(n-1) twice, from 60 on.
 func recursive() []byte {
 	return handmade{

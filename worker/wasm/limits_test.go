@@ -29,6 +29,27 @@ func TestEveryGuestEndsAtItsDeadline(t *testing.T) {
 	})
 }
 
+// Guests that take every processor, and more of them than there are processors, all end: none
+// waits for a timer that finds no processor, nor for others that have none.
+func TestDeadlinesHoldWithAGuestOnEachProcessor(t *testing.T) {
+	for name, binary := range map[string][]byte{"endless": endless(), "recursive": recursive(), "filling": filling()} {
+		t.Run(name, func(t *testing.T) {
+			m := compile(t, binary, Limits{})
+			endless := start(t, m, Options{}) // no deadline ends this one
+			var list []*Worker
+			for i := range 4 * runtime.GOMAXPROCS(0) {
+				list = append(list, start(t, m, Options{Timeout: time.Duration(50+i) * time.Millisecond}))
+			}
+			for _, w := range list {
+				outOfTime(t, w)
+			}
+			if err := endless.Terminate(patient(t)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func outOfTime(t *testing.T, w *Worker) {
 	t.Helper()
 	err := w.Wait(patient(t))

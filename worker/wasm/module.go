@@ -73,8 +73,7 @@ func compileWith(ctx context.Context, config wazero.RuntimeConfig, binary []byte
 	r := wazero.NewRuntimeWithConfig(ctx, config.
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithMemoryLimitPages(uint32(pages)).
-		WithDebugInfoEnabled(false).
-		WithCloseOnContextDone(true))
+		WithDebugInfoEnabled(false)) // the guard ends guests, not WithCloseOnContextDone
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close(context.WithoutCancel(ctx)))
@@ -137,7 +136,8 @@ func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 	if p.files != nil {
 		config = config.WithFSConfig(wazero.NewFSConfig().WithFSMount(p.files, "/"))
 	}
-	g := &guard{}
+	g := &guard{began: time.Now()}
+	g.deadline, _ = ctx.Deadline()
 	ctx = context.WithValue(ctx, guardKey{}, g)
 	instance, err := m.runtime.InstantiateModule(
 		experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(allocate)), m.compiled, config)
@@ -146,6 +146,9 @@ func (m *Module) run(ctx context.Context, p process) (code int, err error) {
 		g.watch(start)
 		_, err = start.Call(ctx)
 		err = errors.Join(err, instance.Close(context.WithoutCancel(ctx)))
+	}
+	if g.late {
+		<-ctx.Done() // at any moment
 	}
 	if ctx.Err() != nil {
 		// Whatever the guest made of it: a sleep that was cut short, an input that ended.
