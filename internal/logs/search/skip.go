@@ -184,7 +184,7 @@ func (s *source) count(ctx context.Context, p *part, from, to int64) (int, error
 	piece.from, piece.to = from, to
 	piece.lent = true
 	counter := &source{
-		Source: s.Source, query: s.query, find: newFinder(s.query.Pattern), clock: s.clock, block: s.block,
+		Source: s.Source, query: s.query, find: newFinder(s.query.Pattern, s.find.dfa), clock: s.clock, block: s.block,
 		seen: verdict{at: unknown}, parts: []part{piece},
 	}
 	defer func() { _ = counter.close() }() // opened for reading
