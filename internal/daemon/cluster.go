@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"paceline/internal/app"
 	"paceline/internal/nodeipc"
@@ -107,9 +108,10 @@ func (h *host) clusterOf(s *app.Spec) (*cluster, error) {
 	set, err := port.NewSet(port.Options{
 		Name: portPrefix + s.Name + "/", Policy: policies[s.Balance], Store: portStore{h.keeper},
 		Saved: h.kept.ports(portPrefix + s.Name + "/"), Watch: h.watch,
-		Freeze: func(number int) (func(), error) { return h.freeze(c, number) },
-		Held:   func(number int, inode uint64) bool { return h.holds(c, number, inode) },
-		Log:    func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
+		Freeze:    func(number int) (func(), error) { return h.freeze(c, number) },
+		Processor: func(number int) func(time.Duration) bool { return h.followProcessor(c, number) },
+		Held:      func(number int, inode uint64) bool { return h.holds(c, number, inode) },
+		Log:       func(format string, a ...any) { h.log.Warn(fmt.Sprintf(format, a...), "app", s.Name) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open ports of %s: %w", s.Name, err)

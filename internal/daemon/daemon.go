@@ -90,7 +90,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if nameless(o.Home) {
 		journal = ""
 	}
-	pump, err := logs.New(logs.Options{Log: d.warn, Journal: journal})
+	kept := inherit(inventory)
+	pump, err := logs.New(logs.Options{Log: d.warn, Journal: journal, Stage: openStage(client, kept, o.Log)})
 	if err != nil {
 		return fmt.Errorf("open log pump: %w", err)
 	}
@@ -102,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		watch: watch, fresh: make(chan struct{}, 1),
 		home: o.Home, exe: o.Exe, preload: d.writePreload(), keeper: client, pump: pump,
 		stats: stats.New(stats.Options{}), log: o.Log, ending: ending,
-		kept: inherit(inventory), processes: map[string]*process{}, leaders: map[int]*process{},
+		kept: kept, processes: map[string]*process{}, leaders: map[int]*process{},
 		clusters: map[string]*cluster{}, resting: map[string]chan struct{}{}, answered: make(chan struct{}),
 		hanged: map[int]string{},
 	}

@@ -3,12 +3,14 @@ package daemon
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"paceline/internal/drain"
 	"paceline/internal/freeze"
 	"paceline/internal/keeper"
+	"paceline/internal/proctree"
 	"paceline/internal/supervisor"
 )
 
@@ -91,6 +93,42 @@ func (h *host) freeze(c *cluster, number int) (thaw func(), err error) {
 	default:
 	}
 	return h.freezer.Freeze(target)
+}
+
+// followProcessor follows what processor time the processes get that a seat or a slot of
+// Node's has, not that of their children: whoever accepts in those is judged by the
+// clock alone.
+func (h *host) followProcessor(c *cluster, number int) (starved func(less time.Duration) bool) {
+	c.mu.Lock()
+	var keys [2]string // a reload has two in a slot
+	n := 0
+	for key := range c.serving[number] {
+		if n < len(keys) {
+			keys[n] = key
+			n++
+		}
+	}
+	c.mu.Unlock()
+	if n == 0 {
+		keys[0], n = c.inSeat(number), 1
+	}
+	var meters [len(keys)]proctree.Meter
+	h.mu.Lock()
+	var pids [len(keys)]int
+	for i, key := range keys[:n] {
+		if p := h.processes[key]; p != nil {
+			pids[i] = p.pid
+		}
+	}
+	h.mu.Unlock()
+	for i, pid := range pids {
+		if pid > 0 {
+			meters[i] = proctree.Measure(pid)
+		}
+	}
+	return func(less time.Duration) bool {
+		return slices.ContainsFunc(meters[:], func(m proctree.Meter) bool { return m.Starved(less) })
+	}
 }
 
 // drained notes what a process still had in hand when its drain was over.

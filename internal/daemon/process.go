@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,27 @@ import (
 	"paceline/internal/nodeipc"
 	"paceline/internal/supervisor"
 )
+
+// stageName is the entry in which the keeper holds what is between a busy program's pipe
+// and its log.
+const stageName = "stage"
+
+// openStage goes on with the stage of an earlier daemon's logs, or makes one; nil: logs
+// are to do without.
+func openStage(k *keeper.Client, kept *inheritance, log *slog.Logger) *logs.Stage {
+	entry, _ := kept.entry(stageName)
+	s, err := logs.OpenStage(entry.File)
+	if err == nil && entry.File == nil {
+		if err = k.Keep(keeper.Named{Name: stageName, File: s.File()}); err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	if err != nil {
+		log.Warn("busy logs are slower", "error", err)
+		return nil
+	}
+	return s
+}
 
 // logPipe is one stream of a process that is about to start.
 type logPipe struct {

@@ -46,6 +46,7 @@
 //
 // Where nobody has to know what the bytes are, splice(2) moves them from the pipe
 // to the file, so that they are never in our memory: they leave the one as they
-// appear in the other. Where lines matter, tee(2) shows what is in the pipe, and
+// appear in the other. The bytes of a program that fills its pipe go by way of a [Stage],
+// so that it goes on writing meanwhile. Where lines matter, tee(2) shows what is in the pipe, and
 // it leaves the pipe only when it is in the files.
 package logs

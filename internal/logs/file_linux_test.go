@@ -115,7 +115,7 @@ func TestManyWritersOneFile(t *testing.T) {
 		s := add(t, p, fmt.Sprint(i), f)
 		writers.Go(func() {
 			name := fmt.Sprintf("w%d", i)
-			all := numberedWriter(s.File, name, uint64(i), stop)
+			all := numberedWriter(s.File, name, uint64(i), 3000, stop)
 			s.end(t)
 			mu.Lock()
 			defer mu.Unlock()

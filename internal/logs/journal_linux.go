@@ -20,9 +20,10 @@ const (
 	intentOffset = 64       // one intent: length, checksum, body
 	slotOffset   = 16 << 10 // slots of slotBytes
 	slotBytes    = 32
-	sinkOffset   = 1 << 20 // what was consumed without going to a file of its own
-	sinkBytes    = 4 << 20 // the sink starts again beyond this
-	maxSlots     = (sinkOffset - slotOffset) / slotBytes
+	stageOffset  = sinkOffset - 8<<10 // whose bytes are in the stage, as an intent of one step
+	sinkOffset   = 1 << 20            // what was consumed without going to a file of its own
+	sinkBytes    = 4 << 20            // the sink starts again beyond this
+	maxSlots     = (stageOffset - slotOffset) / slotBytes
 )
 
 // journal remembers, beyond a kill, which pipe wrote last to each file (one slot
@@ -91,7 +92,7 @@ func (j *journal) load(log func(string, ...any)) error {
 	} else if n < len(old) || !bytes.Equal(head, old) {
 		return j.format(head)
 	}
-	if in, ok := j.readIntent(); ok {
+	if in, ok := j.readIntent(intentOffset, slotOffset); ok {
 		in.recover(j, log)
 	}
 	j.end()
@@ -116,7 +117,7 @@ func (j *journal) format(head []byte) error {
 }
 
 func (j *journal) readSlots() error {
-	table := make([]byte, sinkOffset-slotOffset)
+	table := make([]byte, maxSlots*slotBytes)
 	n, err := unix.Pread(j.fd, table, slotOffset)
 	if err != nil {
 		return err
@@ -223,6 +224,27 @@ func (j *journal) begin(in *intent) {
 		return
 	}
 	in.sink = j.sink
+	j.dirty = j.writeIntent(in, intentOffset)
+}
+
+// stage notes which file the next bytes in the stage are for.
+func (j *journal) stage(f *file) bool {
+	return j.writeIntent(&intent{steps: []step{{path: f.path, node: f.node}}}, stageOffset)
+}
+
+// staged returns the file that the bytes in the stage are for.
+func (j *journal) staged() (step, bool) {
+	if j == nil {
+		return step{}, false
+	}
+	in, ok := j.readIntent(stageOffset, sinkOffset)
+	if !ok || len(in.steps) != 1 {
+		return step{}, false
+	}
+	return in.steps[0], true
+}
+
+func (j *journal) writeIntent(in *intent, at int64) bool {
 	b := append(j.buf[:0], make([]byte, 8)...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(in.raw))
 	b = binary.LittleEndian.AppendUint64(b, uint64(int64(in.commit)))
@@ -245,8 +267,8 @@ func (j *journal) begin(in *intent) {
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-8))
 	binary.LittleEndian.PutUint32(b[4:], crc32.ChecksumIEEE(b[8:]))
 	j.buf = b
-	_, err := unix.Pwrite(j.fd, b, intentOffset)
-	j.dirty = err == nil
+	_, err := unix.Pwrite(j.fd, b, at)
+	return err == nil
 }
 
 // end takes the intent back: all its steps are done.
@@ -266,9 +288,9 @@ func (j *journal) end() {
 
 // readIntent returns the intent that a killed pump left. One that is not
 // complete was never begun.
-func (j *journal) readIntent() (intent, bool) {
-	b := make([]byte, slotOffset-intentOffset)
-	n, err := unix.Pread(j.fd, b, intentOffset)
+func (j *journal) readIntent(from, to int64) (intent, bool) {
+	b := make([]byte, to-from)
+	n, err := unix.Pread(j.fd, b, from)
 	if err != nil || n < 8 {
 		return intent{}, false
 	}

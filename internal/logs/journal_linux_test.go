@@ -83,12 +83,12 @@ func TestIntentSurvives(t *testing.T) {
 			})
 		}
 		j.begin(&want)
-		got, ok := j.readIntent()
+		got, ok := j.readIntent(intentOffset, slotOffset)
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(intent{}, step{}, node{})); !ok || diff != "" {
 			t.Fatalf("read: %v\n%s", ok, diff)
 		}
 		j.end()
-		if _, ok := j.readIntent(); ok {
+		if _, ok := j.readIntent(intentOffset, slotOffset); ok {
 			t.Fatal("the intent is still there after its end")
 		}
 	})

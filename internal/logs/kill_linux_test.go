@@ -3,6 +3,7 @@ package logs
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -24,8 +25,8 @@ import (
 // windows that it hunts are microseconds wide: -kills 300 before a release.
 var kills = flag.Int("kills", 4, "how often the daemon is killed in each case")
 
-// daemonSpec is what the daemon helper is to do with the pipes it gets as
-// descriptors 3, 4, ...
+// daemonSpec is what the daemon helper is to do with the stage that it gets as
+// descriptor 3 and the pipes as 4, 5, ...
 type daemonSpec struct {
 	Journal string
 	Files   [][]FileSpec // of each pipe
@@ -41,12 +42,14 @@ func helperDaemon(args []string) {
 	var spec daemonSpec
 	must(json.Unmarshal([]byte(args[0]), &spec))
 	complain := func(format string, a ...any) { fmt.Fprintf(os.Stderr, "daemon: "+format+"\n", a...) }
-	p, err := New(Options{Journal: spec.Journal, Log: complain})
+	stage, err := OpenStage(os.NewFile(3, "stage"))
+	must(err)
+	p, err := New(Options{Journal: spec.Journal, Stage: stage, Log: complain})
 	must(err)
 	done := make(chan struct{})
 	for _, i := range rand.Perm(len(spec.Files)) {
 		_, err := p.Add(StreamSpec{
-			Name: strconv.Itoa(i), Pipe: os.NewFile(uintptr(3+i), "pipe"), Files: spec.Files[i],
+			Name: strconv.Itoa(i), Pipe: os.NewFile(uintptr(4+i), "pipe"), Files: spec.Files[i],
 			Done: func() { done <- struct{}{} },
 		})
 		must(err)
@@ -59,9 +62,9 @@ func helperDaemon(args []string) {
 	fmt.Println("done")
 }
 
-// numberedWriter writes lines "<name> <n> xxx..." of many lengths in pieces that
+// numberedWriter writes lines "<name> <n> xxx..." of many lengths in pieces of some size that
 // do not end where the lines do, until it has been told to stop.
-func numberedWriter(w *os.File, name string, seed uint64, stop <-chan struct{}) []byte {
+func numberedWriter(w *os.File, name string, seed uint64, piece int, stop <-chan struct{}) []byte {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var all []byte
 	sent := 0
@@ -74,7 +77,7 @@ func numberedWriter(w *os.File, name string, seed uint64, stop <-chan struct{}) 
 			length = 5000
 		}
 		all = fmt.Appendf(all, "%s %d %s\n", name, n, strings.Repeat("x", length))
-		if len(all)-sent < 3000 {
+		if len(all)-sent < piece {
 			continue
 		}
 		upto := sent + 1 + random.IntN(len(all)-sent)
@@ -154,6 +157,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		shared         bool
 		mode           string
 		max            int64
+		piece          int // what is written in one go, about; 0: 3000
 	}{
 		"plain":            {writers: 1, files: 1, max: -1},
 		"rotated":          {writers: 2, files: 1, max: 300_000},
@@ -163,12 +167,18 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		"json":             {writers: 1, files: 1, mode: "json", max: 1_000_000},
 		"shared and json":  {writers: 3, files: 1, shared: true, mode: "json", max: -1},
 		"own and combined": {writers: 3, files: 2, max: 1_000_000},
+		"flood":            {writers: 1, files: 1, max: 10_000_000, piece: 500_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			spec := daemonSpec{Journal: filepath.Join(dir, "journal")}
-			var pipes []*os.File
+			stage, err := OpenStage(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stage.Close()
+			pipes := []*os.File{stage.File()}
 			stop := make(chan struct{})
 			type written struct {
 				name string
@@ -198,7 +208,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 				spec.Files = append(spec.Files, files)
 				go func() {
 					name := "w" + strconv.Itoa(i)
-					results <- written{name, numberedWriter(w, name, uint64(i), stop)}
+					results <- written{name, numberedWriter(w, name, uint64(i), cmp.Or(c.piece, 3000), stop)}
 				}()
 			}
 			for i := range *kills + 1 {
@@ -209,7 +219,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			}
 			want := map[string][]byte{}
 			total := 0
-			for range pipes {
+			for range c.writers {
 				w := <-results
 				want[w.name] = w.all
 				total += len(w.all)

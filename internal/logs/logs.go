@@ -26,6 +26,9 @@ type Options struct {
 	// be on a local file system and used by one pump at a time; a pump that cannot
 	// lock it logs that and goes on without. "" means none.
 	Journal string
+	// Stage makes large bursts cheaper, for the pump and for the program. Nil: they go
+	// straight to their files. The pump takes it over, also if New fails.
+	Stage *Stage
 
 	timing timing // zero fields mean the constants
 }

@@ -38,6 +38,7 @@ type loop struct {
 	pump     *Pump
 	timing   timing
 	journal  *journal
+	stage    *Stage // empty between bursts; nil: there is none
 	block    []byte // what is peeked
 	stamped  []byte
 	now      time.Time
@@ -83,7 +84,7 @@ type hotPipes struct {
 	most    int // how many there may be
 }
 
-func newLoop(p *Pump, wake int, j *journal, t timing) (*loop, error) {
+func newLoop(p *Pump, wake int, j *journal, stage *Stage, t timing) (*loop, error) {
 	if t.settle == 0 {
 		t.settle = settleAfter
 	}
@@ -95,6 +96,7 @@ func newLoop(p *Pump, wake int, j *journal, t timing) (*loop, error) {
 		pump:        p,
 		timing:      t,
 		journal:     j,
+		stage:       stage,
 		started:     time.Now(),
 		streams:     map[int]*stream{},
 		files:       map[string]*file{},
@@ -134,6 +136,9 @@ func (l *loop) closeDescriptors() {
 		if fd >= 0 {
 			_ = unix.Close(fd) // nothing is buffered in them
 		}
+	}
+	if l.stage != nil {
+		_ = l.stage.Close() // it is empty
 	}
 }
 
@@ -213,11 +218,17 @@ func (l *loop) round() (fill float64, pause bool) {
 			settle(s, n, what)
 		}
 	}
-	l.bulk.run(l.pump)
-	for i := range l.bulk.bursts {
-		b := &l.bulk.bursts[i]
-		n, what := l.spliced(b)
+	if len(l.bulk.bursts) == 1 && l.stage.takes(l.journal, l.bulk.bursts[0].file) {
+		b := &l.bulk.bursts[0]
+		n, what := l.staged(b)
 		settle(b.stream, n, what)
+	} else {
+		l.bulk.run(l.pump)
+		for i := range l.bulk.bursts {
+			b := &l.bulk.bursts[i]
+			n, what := l.spliced(b)
+			settle(b.stream, n, what)
+		}
 	}
 	clear(l.bulk.bursts)
 	l.bulk.bursts = l.bulk.bursts[:0]

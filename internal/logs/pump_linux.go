@@ -37,6 +37,9 @@ func New(o Options) (*Pump, error) {
 	}
 	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
+		if o.Stage != nil {
+			err = errors.Join(err, o.Stage.Close())
+		}
 		return nil, fmt.Errorf("start log pump: make eventfd: %w", err)
 	}
 	p := &Pump{log: o.Log, stop: make(chan struct{})}
@@ -46,7 +49,10 @@ func New(o Options) (*Pump, error) {
 			o.Log("logs go on without a journal: %v", err)
 		}
 	}
-	l, err := newLoop(p, fd, j, o.timing)
+	if o.Stage != nil {
+		o.Stage.recover(j, o.Log)
+	}
+	l, err := newLoop(p, fd, j, o.Stage, o.timing)
 	if err != nil {
 		return nil, fmt.Errorf("start log pump: %w", errors.Join(err, unix.Close(fd)))
 	}

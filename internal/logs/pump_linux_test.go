@@ -20,6 +20,13 @@ func testPump(t testing.TB, o Options) *Pump {
 		o.Log = t.Logf
 	}
 	fds := openFiles(t)
+	if o.Journal != "" {
+		stage, err := OpenStage(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Stage = stage
+	}
 	p, err := New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,20 @@ type Pump struct{}
 // Stream is one output stream that a Pump reads.
 type Stream struct{}
 
+// Stage is a pipe between a busy program's pipe and its file. There is none for this system.
+type Stage struct{}
+
+// OpenStage returns an error that wraps errors.ErrUnsupported.
+func OpenStage(*os.File) (*Stage, error) {
+	return nil, fmt.Errorf("make a stage for logs: %w on this system", errors.ErrUnsupported)
+}
+
+// File is never reached.
+func (s *Stage) File() *os.File { return nil }
+
+// Close is never reached.
+func (s *Stage) Close() error { return nil }
+
 // New returns an error that wraps errors.ErrUnsupported.
 func New(Options) (*Pump, error) {
 	return nil, fmt.Errorf("start log pump: %w on this system: it needs Linux", errors.ErrUnsupported)

@@ -67,6 +67,10 @@ func (l *loop) reopen() int {
 
 // stepAside gives the file's name free.
 func (l *loop) stepAside(f *file) error {
+	// To free the pages of the file that goes takes a while, which a flood does not wait for.
+	if goes, err := unix.Open(numbered(f.path, f.keep), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
+		defer l.pump.work.Go(func() { _ = unix.Close(goes) })
+	}
 	if err := shift(f.path, f.keep); err != nil {
 		return err
 	}

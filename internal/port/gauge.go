@@ -19,7 +19,15 @@ const (
 	// process: a request that another one gets ends the session, while one that waits
 	// is served by a process that was only busy. It is shorter than what clients wait.
 	loyalty = 5 * time.Second
-	// suspicion is the same for a slot out of rotation.
+	// ration is how much processor time tells that a slot had its chance: an event loop
+	// comes to its queue within a fraction of it. One that would go on and has had less
+	// is not blocked, the machine is busy. It is a third of patience, so that one that
+	// computes is found as soon on a machine of which it gets a third.
+	ration = patience / 3
+	// famine is how much longer than patience the lack of processor time excuses a slot:
+	// were it blocked after all, its clients would have waited as long.
+	famine = 3 * tick
+	// suspicion is patience for a slot out of rotation.
 	suspicion      = 10 * time.Millisecond
 	suspicionLooks = 1
 	// despair is how long the last slots in rotation must be stuck before those that
@@ -58,6 +66,7 @@ type gauge struct {
 	stalled  time.Time // since when the queue is neither empty nor shrinking; zero: it is not
 	looks    int       // how many looks have found that
 	looked   time.Time
+	starved  bool          // that is because its processes hardly ran
 	before   mark          // when it stalled
 	bears    time.Duration // in rotation: how long it may be stalled; zero means patience
 
@@ -86,23 +95,22 @@ type mark struct {
 }
 
 // look takes the depth of the queue at a moment, and how many connections the slot
-// has been dealt so far.
+// had been dealt shortly before, without those that the kernel dropped.
 func (q *gauge) look(depth int, dealt uint64, now time.Time) {
 	last := q.depth
 	q.depth = depth
-	begin := func() { q.stalled, q.looks, q.before = now, 0, mark{depth, dealt} }
+	q.starved = false
 	switch {
 	case depth == 0:
 		q.stalled, q.looks = time.Time{}, 0
 	case q.stalled.IsZero() || depth < last:
-		begin()
+		q.begin(dealt, now)
 	case now.Sub(q.looked) < tick/2: // two looks in a row are one
 		return
 	default:
 		q.looks++
-		if q.standing == in && q.overdue(now) && q.accepted(dealt) {
-			begin()
-			q.doubt, q.failures = time.Time{}, 0
+		if gone := q.gone(dealt); gone > 1 && gone > q.came(dealt)/2 {
+			q.accepts(dealt, now)
 		}
 	}
 	q.looked = now
@@ -114,17 +122,40 @@ func (q *gauge) look(depth int, dealt uint64, now time.Time) {
 	}
 }
 
-// accepted reports whether a queue that was found to be full at each look had
-// others in it each time: more were dealt than it has grown by. Those whose
-// handshake is not over count too, so that a single one says nothing, and neither
-// do a few when many are on their way from clients far off.
-func (q *gauge) accepted(dealt uint64) bool {
-	came := int(dealt - q.before.dealt)
-	return came-(q.depth-q.before.depth) > max(1, came/2)
+// begin has the queue stand still from now on, until something tells otherwise.
+func (q *gauge) begin(dealt uint64, now time.Time) {
+	q.stalled, q.looks, q.before = now, 0, mark{q.depth, dealt}
 }
 
-// stuck reports whether the queue has not moved for too long.
-func (q *gauge) stuck(now time.Time) bool { return !q.stalled.IsZero() && q.overdue(now) }
+// A queue that is found to be full at each look may have had others in it each time:
+// more were dealt than it has grown by.
+
+// came returns how many were dealt while the queue seemed to stand still.
+func (q *gauge) came(dealt uint64) int { return int(dealt - q.before.dealt) }
+
+// gone returns how many of them are not in the queue: they were accepted, or their
+// handshake is not over. If it is most of those that came they cannot all be on their
+// way, as it is with clients far off; of fewer the kernel must be asked how many are.
+func (q *gauge) gone(dealt uint64) int { return q.came(dealt) - (q.depth - q.before.depth) }
+
+// accepts tells that some were accepted.
+func (q *gauge) accepts(dealt uint64, now time.Time) {
+	if q.standing == in && q.overdue(now) {
+		q.begin(dealt, now)
+		q.doubt, q.failures = time.Time{}, 0
+	}
+}
+
+// stuck reports whether the queue has not moved for too long, and not for want of
+// processor time.
+func (q *gauge) stuck(now time.Time) bool {
+	return !q.stalled.IsZero() && q.overdue(now) && !q.starved
+}
+
+// mayStarve reports whether want of processor time is still an excuse.
+func (q *gauge) mayStarve(now time.Time) bool {
+	return now.Sub(q.stalled) < max(patience, q.bears)+famine
+}
 
 func (q *gauge) overdue(now time.Time) bool {
 	wait, looks := suspicion, suspicionLooks

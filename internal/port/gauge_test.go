@@ -49,6 +49,37 @@ func TestStuck(t *testing.T) {
 	}
 }
 
+// It is known that some of those that came were accepted, though not from the looks.
+func TestStuckAccepts(t *testing.T) {
+	q := &gauge{}
+	q.enter(true)
+	q.failures = 3
+	look := func(i, depth int, dealt uint64) bool {
+		now := epoch.Add(time.Duration(i) * tick)
+		q.look(depth, dealt, now)
+		return q.stuck(now)
+	}
+	for i, c := range []struct {
+		depth int
+		dealt uint64
+		stuck bool
+	}{{5, 0, false}, {9, 7, false}, {13, 15, true}} {
+		if got := look(i, c.depth, c.dealt); got != c.stuck {
+			t.Fatalf("look %d: stuck %v, want %v", i, got, c.stuck)
+		}
+	}
+	if gone := q.gone(15); gone != 7 {
+		t.Errorf("%d are gone, want 7", gone)
+	}
+	q.accepts(15, epoch.Add(2*tick))
+	if q.stuck(epoch.Add(2*tick)) || q.failures != 0 {
+		t.Errorf("after it has accepted: stuck, or %d failures", q.failures)
+	}
+	if look(3, 13, 15) || !look(4, 13, 15) {
+		t.Error("it has stood still since, for 25 ms: want it stuck then, and not before")
+	}
+}
+
 // A slot that bears more is not stuck while it is only busy, and rests the longer.
 func TestStuckBears(t *testing.T) {
 	a, b := &gauge{bears: loyalty}, &gauge{bears: loyalty}

@@ -58,10 +58,13 @@ type lane struct {
 	epoch  uint64
 
 	gauge    gauge
-	sign     *sign     // where the watch says that connections wait; nil: it is not watched
-	told     bool      // that it is stuck
-	asked    time.Time // when Options.Held was asked last
-	frozen   error     // why its queue could not be moved; told once
+	dealt    uint64                          // as the gauge was told last
+	starved  []func(less time.Duration) bool // of its slots, since its queue stands still: see Options.Processor
+	lost     uint64                          // how many its socket had dropped when its queue was not empty last
+	sign     *sign                           // where the watch says that connections wait; nil: it is not watched
+	told     bool                            // that it is stuck
+	asked    time.Time                       // when Options.Held was asked last
+	frozen   error                           // why its queue could not be moved; told once
 	patience time.Duration
 	again    time.Time // when to try to move it again, patience after the last time
 	farewell farewell

@@ -1,6 +1,10 @@
 package port
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // judge applies the stuck rule to all groups, and returns when it must be applied
 // again although the watch does not ask for it; zero: never.
@@ -26,10 +30,11 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 	before := make([]standing, len(g.lanes))
 	for i, l := range g.lanes {
 		gauges[i], before[i] = &l.gauge, l.gauge.standing
-		l.gauge.look(s.depth(l), g.dispatch.Share(l.number), now)
+		s.look(g, l, now)
 		l.peak = max(l.peak, l.gauge.depth)
 		g.tally.MaxWaiting = max(g.tally.MaxWaiting, l.gauge.depth)
 	}
+	s.absolve(g, now)
 	d := judge(gauges, g.dispatch.Waiting(), now)
 	for i, q := range gauges {
 		if before[i] == in && q.standing == resting {
@@ -71,6 +76,72 @@ func (s *Set) judgeGroup(g *Group, now time.Time) decision {
 		d.again = at
 	}
 	return d
+}
+
+// look has a lane's gauge look at its queue.
+func (s *Set) look(g *Group, l *lane, now time.Time) {
+	dealt := g.dispatch.Share(l.number) // first: what comes later may be in the queue all the same
+	depth := s.depth(l)
+	if depth > 0 {
+		l.lost = uint64(drops(l.fd))
+	}
+	l.dealt = dealt - l.lost
+	before := l.gauge.stalled
+	l.gauge.look(depth, l.dealt, now)
+	if l.gauge.stalled != before {
+		s.follow(l)
+	}
+}
+
+// follow begins to follow what processor time a lane's processes get while its queue
+// does not move.
+func (s *Set) follow(l *lane) {
+	l.starved = nil
+	if s.o.Processor == nil || l.gauge.stalled.IsZero() {
+		return
+	}
+	for slot := range l.slots {
+		if starved := s.o.Processor(slot); starved != nil {
+			l.starved = append(l.starved, starved)
+		}
+	}
+}
+
+// absolve finds out of each lane that would be stuck whether it is not to blame.
+func (s *Set) absolve(g *Group, now time.Time) {
+	underWay := -1
+	for _, l := range g.lanes {
+		q := &l.gauge
+		if q.standing != in || !q.stuck(now) {
+			continue
+		}
+		if q.gone(l.dealt) > 0 {
+			if underWay < 0 {
+				underWay = g.underWay()
+			}
+			// After that: those whose handshake has just ended are in the queue.
+			if waiting, _, err := queue(l.fd); err == nil {
+				q.depth = waiting
+			}
+			if q.gone(l.dealt) > underWay {
+				q.accepts(l.dealt, now)
+				s.follow(l)
+				continue
+			}
+		}
+		q.starved = q.mayStarve(now) &&
+			slices.ContainsFunc(l.starved, func(starved func(time.Duration) bool) bool { return starved(ration) })
+	}
+}
+
+// underWay returns how many handshakes there are whose connections may have been dealt
+// to any of the group's sockets.
+func (g *Group) underWay() int {
+	clients, err := handshakes(portOf(g.bound))
+	if err != nil {
+		return math.MaxInt // no sock_diag here: all that are gone may be on their way
+	}
+	return len(clients)
 }
 
 // hasClosed reports whether a lane that has been stuck for a while has no process

@@ -15,9 +15,10 @@
 // such process has a seat, a number of its own, so that old and new of a reload have
 // sockets of their own; those of a seat come and go with its process (Retire).
 //
-// In a kernel group a slot that does not accept (its queue is not empty and does
-// not shrink for 25 ms) leaves the rotation, and its queue moves to the others: the
-// stuck rule, see gauge. It asks for nothing while no connection waits: see Watch.
+// In a kernel group a slot that does not accept (its queue is not empty, and nothing
+// is accepted from it for 25 ms, though its process has a processor) leaves the
+// rotation, and its queue moves to the others: the stuck rule, see gauge. It asks for
+// nothing while no connection waits: see Watch.
 //
 // Where all share one socket there is nothing to take out of rotation: a reload
 // needs a second socket, for the processes of the new release together, and Switch
@@ -103,6 +104,12 @@ type Options struct {
 	// health, which accepts it, nor after Retire.
 	// Nil moves queues under running processes, which Node does not notice.
 	Freeze func(slot int) (thaw func(), err error)
+	// Processor begins to follow what processor time the slot's processes get, when its
+	// queue stands still. What it returns reports whether they want more at the moment,
+	// yet have had less than so much since. It is called often, from the set's own
+	// goroutine, and must not call the set. Nil, here or as the answer, means that this is
+	// not known: then a queue that stands still for 25 ms is always the slot's fault.
+	Processor func(slot int) (starved func(less time.Duration) bool)
 	// Held reports whether a process of the seat still has the socket with this inode
 	// open. It is asked seldom, and like Freeze from the set's own goroutine. Nil
 	// means that it has.

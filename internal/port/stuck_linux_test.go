@@ -141,6 +141,94 @@ func blockedNode(t *testing.T, node string, freeze bool) (slowest, control time.
 	return slowest, control
 }
 
+// Of three queues that are never found empty nor shrinking one is served, too slowly, one
+// is that of a process that has no processor for a while, and one that of a blocked one.
+func TestServedAndStarvedSlotsAreNotStuck(t *testing.T) {
+	noLeaks(t)
+	s := newSet(t, Options{
+		bears: never, // until the test looks
+		Processor: func(slot int) func(time.Duration) bool {
+			return func(less time.Duration) bool { return slot == 1 && less == ration }
+		},
+	})
+	var g *Group
+	for slot := range 3 {
+		l := mustOpen(t, s, loopback, slot)
+		_ = l.File.Close()
+		g = l.Group
+		needKernel(t, g)
+		s.Use(slot, true)
+	}
+	var clients []net.Conn
+	defer func() {
+		for _, c := range clients {
+			_ = c.Close()
+		}
+	}()
+	waiting := []int{0, 0, 0}
+	come := func(each int) { // and wait until all are in their queues
+		for range 3 * each {
+			c, err := net.Dial("tcp", g.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			clients = append(clients, c)
+		}
+		deadline := time.Now().Add(patient)
+		for i, l := range g.lanes {
+			waiting[i] += each
+			for n := -1; n != waiting[i] && time.Now().Before(deadline); {
+				n, _, _ = queue(l.fd)
+			}
+		}
+	}
+	_ = s.do(func() { // nothing else looks meanwhile
+		began := time.Now()
+		stuckAt := func(look int) (stuck []bool) {
+			at := began.Add(time.Duration(look) * tick)
+			for _, l := range g.lanes {
+				s.look(g, l, at)
+			}
+			s.absolve(g, at)
+			for _, l := range g.lanes {
+				stuck = append(stuck, l.gauge.stuck(at))
+			}
+			return stuck
+		}
+		signs := make([]*sign, len(g.lanes))
+		for i, l := range g.lanes {
+			l.gauge.bears = 0
+			signs[i], l.sign = l.sign, &sign{to: newWatcher()} // it always finds something
+		}
+		come(2)
+		stuckAt(0)
+		for look := 1; look <= patienceLooks; look++ {
+			come(2)
+			c, _, err := unix.Accept4(g.lanes[0].fd, unix.SOCK_CLOEXEC)
+			if err != nil {
+				t.Error(err)
+				break
+			}
+			_ = unix.Close(c)
+			waiting[0]--
+			if got, want := stuckAt(look), []bool{false, false, look == patienceLooks}; !slices.Equal(got, want) {
+				t.Errorf("look %d: stuck %v, want %v", look, got, want)
+			}
+		}
+		last := ticks(patience + famine)
+		for look := patienceLooks + 1; look <= last; look++ {
+			if got := stuckAt(look); got[1] != (look == last) {
+				t.Errorf("look %d: the one without processor time is stuck: %v", look, got[1])
+			}
+		}
+		for i, l := range g.lanes {
+			l.sign = signs[i]
+			l.gauge.bears = never
+		}
+	})
+}
+
 // Processes that wait in epoll, as Node does, hear of what was moved to them; on an
 // older kernel through a connection of ours.
 func TestMovedConnectionsWakeTheirNewProcess(t *testing.T) {
