@@ -86,6 +86,32 @@ func (s *webSite) goTo(hash string) {
 	eval[string](s, `location.hash = `+browser.Quote(hash))
 }
 
+// overview shows the overview, whatever the test before this one has left: if it was
+// none, or one that failed, the page is opened anew.
+func (s *webSite) overview() {
+	s.Helper()
+	if eval[bool](s, `location.href.startsWith(`+browser.Quote(s.url)+`) && !document.querySelector('dialog') && document.querySelector('#nav')?.hidden === false`) {
+		s.goTo("#/")
+	} else {
+		s.ok(s.page.Open(fmt.Sprintf("%s?%d#token=%s", s.url, time.Now().UnixNano(), s.token)))
+		s.page.Faults() // of the page before
+	}
+	s.wait(`document.querySelectorAll('tr.app').length === 2 && document.querySelector('#link').dataset.up === 'yes'`)
+}
+
+// api shows the page of the app api.
+func (s *webSite) api() {
+	s.Helper()
+	s.overview()
+	s.goTo("#/app/api")
+	s.wait(`document.querySelectorAll('.log-line').length > 20 && document.querySelector('.plot canvas') && document.querySelector('.head [data-action=restart]')`)
+}
+
+// drop deletes an app that the dashboard of the next test must not have.
+func (s *webSite) drop(app string) {
+	s.box.Pace(s.Context(), "delete", app) // it has gone unless the test failed
+}
+
 // confirm answers the question that is asked.
 func (s *webSite) confirm() {
 	s.Helper()
@@ -151,14 +177,13 @@ func TestWeb(t *testing.T) {
 	}
 	s.url, s.token = found[1], found[2]
 	s.page = newPage(t, b)
+	// In this order, as one spoils what another looks at, but each can be run alone.
 	on := func(name string, f func(*webSite)) {
-		if !t.Failed() { // each goes on where the one before it ended
-			t.Run(name, func(t *testing.T) {
-				c := *s
-				c.T = t
-				f(&c)
-			})
-		}
+		t.Run(name, func(t *testing.T) {
+			c := *s
+			c.T = t
+			f(&c)
+		})
 	}
 	on("first view", (*webSite).firstView)
 	on("live update", (*webSite).liveUpdate)
@@ -220,6 +245,8 @@ func (s *webSite) faultless() {
 }
 
 func (s *webSite) liveUpdate() {
+	s.overview()
+	defer s.drop("second")
 	s.pace("start", "sleep 1000", "--name", "second")
 	s.wait(`[...document.querySelectorAll('tr.app .name')].some((e) => e.innerText === 'second')`)
 	s.pace("stop", "second")
@@ -278,6 +305,7 @@ func (s *webSite) hostileHost() {
 // signed in is led: it gets the cookie, as cookies are for all ports, and has the
 // browser send what it likes.
 func (s *webSite) otherOrigin() {
+	s.overview()
 	cookies := make(chan string, 1)
 	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
@@ -347,6 +375,7 @@ func (s *webSite) otherOrigin() {
 }
 
 func (s *webSite) getChangesNothing() {
+	s.overview()
 	s.unharmed("a GET", func() {
 		statuses := eval[[]int](s, `(async () => {
 			const headers = {'Paceline-Key': localStorage.getItem('paceline-key')}, out = [];
@@ -367,6 +396,7 @@ func (s *webSite) getChangesNothing() {
 }
 
 func (s *webSite) logSearch() {
+	s.overview()
 	s.wait(`document.querySelector('tr.app .name').innerText === 'api'`)
 	s.click(`tr.app .name`)
 	s.wait(`document.querySelectorAll('.log-line').length > 20 && document.querySelector('.plot canvas')`)
@@ -427,6 +457,7 @@ func (s *webSite) logSearch() {
 }
 
 func (s *webSite) restart() {
+	s.api()
 	before, err := s.box.PIDs(s.Context())
 	s.ok(err)
 	// A question that is answered with no has no effect.
@@ -448,6 +479,7 @@ func (s *webSite) restart() {
 }
 
 func (s *webSite) scale() {
+	s.api()
 	s.click(`.head [data-action=scale]`)
 	eval[any](s, `(document.querySelector('dialog input').select(), null)`)
 	s.ok(s.page.Type("3"))
@@ -461,6 +493,7 @@ func (s *webSite) scale() {
 }
 
 func (s *webSite) secrets() {
+	s.api()
 	s.click(`details summary`)
 	row := `[...document.querySelectorAll('.env tr')].find((r) => r.cells[0].innerText === 'STRIPE_KEY')`
 	s.wait(row + `.innerText.includes('••')`)
@@ -478,6 +511,7 @@ func (s *webSite) secrets() {
 // accessible looks at each page as a program can: names, headings, landmarks,
 // contrast in both themes, the keyboard, a narrow screen.
 func (s *webSite) accessible() {
+	s.overview()
 	audit, err := os.ReadFile("testdata/audit.js")
 	s.ok(err)
 	for _, hash := range []string{"#/app/api", "#/events", "#/"} {
@@ -515,6 +549,7 @@ func (s *webSite) accessible() {
 
 // terminalSequences has the page read what nobody would write on purpose.
 func (s *webSite) terminalSequences() {
+	s.overview()
 	faults := eval[[]string](s, `(async () => {
 		const { parse, plain } = await import('/js/ansi.js');
 		const odd = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
@@ -546,7 +581,10 @@ func (s *webSite) terminalSequences() {
 func (s *webSite) daemonKilled() {
 	ctx, cancel := context.WithTimeout(s.Context(), pagePatience)
 	defer cancel()
-	s.goTo("#/")
+	s.overview()
+	s.pace("start", "sleep 1000", "--name", "leaver")
+	defer s.drop("after")
+	s.pace("delete", "leaver")
 	s.wait(`document.querySelectorAll('tr.app').length === 2`)
 	old, err := s.box.DaemonPID()
 	s.ok(err)
@@ -558,15 +596,14 @@ func (s *webSite) daemonKilled() {
 	// Of events none is missed, nor shown twice.
 	s.goTo("#/events")
 	s.wait(`[...document.querySelectorAll('tr.event')].filter((e) => e.innerText.includes('after') && e.querySelector('.kind').innerText === 'start').length === 1`)
-	eval[any](s, `(Object.assign(document.querySelector('main input[type=search]'), {value: 'second'}).dispatchEvent(new Event('input')), null)`)
-	s.wait(`['start', 'stop', 'delete'].every((kind) => [...document.querySelectorAll('tr.event')].filter((e) => e.innerText.includes('second') && e.querySelector('.kind').innerText === kind).length === 1)`)
+	eval[any](s, `(Object.assign(document.querySelector('main input[type=search]'), {value: 'leaver'}).dispatchEvent(new Event('input')), null)`)
+	s.wait(`['start', 'delete'].every((kind) => [...document.querySelectorAll('tr.event')].filter((e) => e.innerText.includes('leaver') && e.querySelector('.kind').innerText === kind).length === 1)`)
 	s.page.Faults() // an answer that did not come
 }
 
 // restartsItself: the page comes back by itself, and is still signed in.
 func (s *webSite) restartsItself() {
-	s.goTo("#/")
-	s.wait(`document.querySelectorAll('tr.app').length === 3`)
+	s.overview()
 	before := s.pace("pid", "pace-web")
 	eval[any](s, `([...document.querySelectorAll('tr.app')].find((r) => r.innerText.startsWith('pace-web')).querySelector('[data-action=restart]').click(), null)`)
 	s.confirm()
@@ -588,7 +625,7 @@ func (s *webSite) elsewhere() {
 	token, _, _ = strings.Cut(token, "\n")
 	p := newPage(s.T, s.browser)
 	s.ok(p.Open("https://" + port.Addr() + "/#token=" + token))
-	s.ok(p.Wait(`document.querySelectorAll('tr.app').length === 3 && document.querySelector('#link').dataset.up === 'yes'`, pagePatience))
+	s.ok(p.Wait(`document.querySelectorAll('tr.app').length === 2 && document.querySelector('#link').dataset.up === 'yes'`, pagePatience))
 	protocol, err := browser.Eval[string](p, `performance.getEntriesByType('navigation')[0].nextHopProtocol`)
 	s.ok(err)
 	if protocol != "h2" {
@@ -600,6 +637,7 @@ func (s *webSite) elsewhere() {
 }
 
 func (s *webSite) signOut() {
+	s.overview()
 	s.click(`#signout`)
 	s.wait(`document.querySelector('form.login') && document.querySelector('#nav').hidden`)
 	if got := eval[int](s, `fetch('/api/session').then((r) => r.status)`); got != http.StatusUnauthorized {

@@ -27,7 +27,13 @@ func BenchmarkSearch(b *testing.B) {
 	write(t, path, text.String(), at(10_000_000))
 	old := filepath.Join(dir, "old.log")
 	write(t, old+".1.gz", text.String(), at(10_000_000))
+	letters := filepath.Join(dir, "letters.log")
+	write(t, letters, strings.Repeat("соединение с базой данных установлено за 12 мс, пользователь 77\n", text.Len()/114), at(10_000_000))
 	fold, err := Compile("connection RESET", true, false)
+	if err != nil {
+		b.Fatal(err)
+	}
+	inverted, err := Compile("INFO .*GET", false, true)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -40,6 +46,18 @@ func BenchmarkSearch(b *testing.B) {
 		{"alternatives", path, Query{Lines: -1, Pattern: compile(t, `refused|reset by|timed out`)}},
 		{"fold", path, Query{Lines: -1, Pattern: fold}},
 		{"noliteral", path, Query{Lines: -1, Pattern: compile(t, `[0-9a-f]{16}`)}},
+		{"digits", path, Query{Lines: -1, Pattern: compile(t, `\b5\d{2}\b.*\d{4}ms$`)}},
+		{"everyline", path, Query{Lines: -1, Pattern: compile(t, `GET.*status=5\d\d`)}},
+		{"common", path, Query{Lines: -1, Pattern: compile(t, `method=\w+ path=/api/v2`)}},
+		{"foldcommon", path, Query{Lines: -1, Pattern: compile(t, `(?i)error`)}},
+		{"foldany", path, Query{Lines: -1, Pattern: compile(t, `(?i)k{2}`)}},
+		{"words", path, Query{Lines: -1, Pattern: compile(t, `a1z|b2z|c3z|d4z|e5z|f6z|g7z|h8z|i9z|j0z`)}},
+		{"unicode", path, Query{Lines: -1, Pattern: compile(t, `\p{Greek}+`)}},
+		{"anchored", path, Query{Lines: -1, Pattern: compile(t, `^\d{5}`)}},
+		{"invert", path, Query{Lines: -1, Pattern: inverted}},
+		{"manystates", path, Query{Lines: -1, Pattern: compile(t, `[0-9a-f].{12}[^ -~]`)}},
+		{"cyrillic", letters, Query{Lines: -1, Pattern: compile(t, `[0-9a-f]{16}`)}},
+		{"cyrillicfold", letters, Query{Lines: -1, Pattern: compile(t, `(?i)ОШИБКА`)}},
 		{"gzip", old, Query{Lines: -1, Pattern: compile(t, "connection reset")}},
 		{"level", path, Query{Lines: -1, Level: app.LevelError}},
 		{"since", path, Query{Lines: -1, Since: at(1_000_000)}},

@@ -4,10 +4,13 @@
 // # How fast
 //
 // Files are read in large blocks. Where the pattern has a text that every match
-// contains, only the lines with that text are looked at; nothing is allocated for a
-// line. With a time, files that were not written in it are passed over by the time of
-// their last change, and within a file the place is found by halving, if its lines
-// have times in order. Compressed files have to be read from their beginning.
+// contains, only the lines with that text are looked at. Whether a line matches is told
+// by a table of states and runes, which is made as it is needed (see [dfa]): one step
+// for a byte, whatever the pattern. Where it has too many states for a table, package
+// regexp is asked. Nothing is allocated for a line. With a time, files that were not
+// written in it are passed over by the time of their last change, and within a file the
+// place is found by halving, if its lines have times in order. Compressed files have to
+// be read from their beginning.
 //
 // # The time of a line
 //
@@ -24,8 +27,9 @@
 //
 // # Bounds
 //
-// Memory is about 32 MB for the blocks of all logs together, and 50 KB more for each
-// log whose compressed file is being read. A line longer than [logs.MaxLineBytes] is
-// looked at in pieces of that length, each as if it were a line. A compressed file
-// that is damaged is read as far as it goes, and that is told once.
+// Memory is about 32 MB for the blocks of all logs together, at most 5 MB for the
+// pattern's table, and 50 KB more for each log whose compressed file is being read. A
+// line longer than [logs.MaxLineBytes] is looked at in pieces of that length, each as
+// if it were a line. A compressed file that is damaged is read as far as it goes, and
+// that is told once.
 package search

@@ -16,8 +16,9 @@ const MaxPattern = 4096
 // read-only: goroutines may share it.
 type Pattern struct {
 	re      *regexp.Regexp
-	needles []needle // one of them is in every match; none: not known
-	plain   bool     // the only needle is the whole pattern
+	auto    *automaton // the same; nil if it is too large
+	needles []needle   // one of them is in every match; none: not known
+	plain   bool       // the only needle is the whole pattern
 	invert  bool
 }
 
@@ -50,13 +51,13 @@ func Compile(expr string, ignoreCase, invert bool) (*Pattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %q is no regular expression: %w", expr, reason(err))
 	}
-	p := &Pattern{re: re, invert: invert}
+	tree = tree.Simplify()
+	p := &Pattern{re: re, auto: newAutomaton(tree), invert: invert}
 	if invert {
 		return p, nil
 	}
-	tree = tree.Simplify()
 	p.needles = needlesOf(tree)
-	p.plain = len(p.needles) == 1 && !bytes.ContainsRune(p.needles[0].text, 0x0a) && tree.Op == syntax.OpLiteral && tree.Flags&syntax.FoldCase == 0 &&
+	p.plain = len(p.needles) == 1 && !bytes.ContainsAny(p.needles[0].text, "\r\n") && tree.Op == syntax.OpLiteral && tree.Flags&syntax.FoldCase == 0 &&
 		len(p.needles[0].text) == len(string(tree.Rune))
 	return p, nil
 }
@@ -221,11 +222,22 @@ func (p *Pattern) Match(line []byte) bool { return p == nil || p.re.Match(line) 
 // finder looks for lines in a block. It remembers where each needle comes next.
 type finder struct {
 	*Pattern
+	dfa  *dfa  // nil: the pattern has none
 	next []int // of each needle in the block: at or after the place last asked for
+	// tried lines with a needle have been looked at since the place first in the block.
+	tried, first int
+	dense        bool // so many lines of the block have a needle that looking for them costs more than it saves
 }
 
-func newFinder(p *Pattern) *finder {
-	f := &finder{Pattern: p}
+// Needles are dense if denseTries lines with one come within denseBytes.
+const (
+	denseTries = 16
+	denseBytes = denseTries * 512
+)
+
+// newFinder returns a finder that uses d, as others of the same goroutine may.
+func newFinder(p *Pattern, d *dfa) *finder {
+	f := &finder{Pattern: p, dfa: d}
 	if p != nil {
 		f.next = make([]int, len(p.needles))
 	}
@@ -235,6 +247,7 @@ func newFinder(p *Pattern) *finder {
 
 // reset is called when the block has changed.
 func (f *finder) reset() {
+	f.tried, f.dense = 0, false
 	for i := range f.next {
 		f.next[i] = -1
 	}
@@ -246,21 +259,52 @@ func (f *finder) reset() {
 func (f *finder) line(block []byte, at int) (from, to int) {
 	for at < len(block) {
 		from = at
-		if f.Pattern != nil && len(f.needles) > 0 {
+		if f.Pattern == nil {
+			return from, indexFrom(block, '\n', at)
+		}
+		if len(f.needles) > 0 && !f.dense {
 			hit := f.hit(block, at)
 			if hit < 0 {
 				return -1, -1
 			}
 			from += bytes.LastIndexByte(block[at:hit], '\n') + 1
 			at = hit
+			f.weigh(from)
 		}
-		to = indexFrom(block, '\n', at)
-		if f.Pattern == nil || f.plain || f.Match(bytes.TrimSuffix(block[from:to], []byte{'\r'})) {
+		var found bool
+		if found, to = f.holds(block, from, at); found != f.invert {
 			return from, to
 		}
 		at = to + 1
 	}
 	return -1, -1
+}
+
+// weigh counts the lines with a needle.
+func (f *finder) weigh(from int) {
+	if f.tried == 0 {
+		f.first = from
+	}
+	if f.tried++; f.tried < denseTries {
+		return
+	}
+	f.dense = from-f.first < denseBytes && !f.plain && f.dfa != nil && !f.dfa.useless
+	f.tried = 0
+}
+
+// holds reports whether the line that begins at from, and has a needle at at if there
+// are any, matches, and where it ends.
+func (f *finder) holds(block []byte, from, at int) (found bool, to int) {
+	if f.plain {
+		return true, indexFrom(block, '\n', at)
+	}
+	if f.dfa != nil {
+		if found, to, ok := f.dfa.line(block, from); ok {
+			return found, indexFrom(block, '\n', to)
+		}
+	}
+	to = indexFrom(block, '\n', at)
+	return f.re.Match(bytes.TrimSuffix(block[from:to], []byte{'\r'})), to
 }
 
 // hit returns where the first needle is at or after at.

@@ -2,6 +2,7 @@ package search
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"regexp"
 	"strings"
 	"testing"
@@ -100,32 +101,108 @@ func TestLevelsOfLines(t *testing.T) {
 	}
 }
 
-// TestPatternsFindWhatTheExpressionFinds holds the search by needles against a plain
-// one, line by line.
+// forms are the ways in which a pattern is looked for: with its needles, without them,
+// and by package regexp.
+func forms(t *testing.T, expr string, fold, invert bool) map[string]*finder {
+	t.Helper()
+	p, err := Compile(expr, fold, invert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := *p
+	bare.needles, bare.plain = nil, false
+	return map[string]*finder{
+		"as it is": newFinder(p, newDFA(p.auto)), "without needles": newFinder(&bare, newDFA(p.auto)), "without a table": newFinder(p, nil),
+	}
+}
+
+// TestPatternsFindWhatTheExpressionFinds holds each form against a plain search, line by
+// line.
 func TestPatternsFindWhatTheExpressionFinds(t *testing.T) {
-	block := []byte("one ERROR two\nerror\n\nKelvin \u212a and \u017f\ntimeout: refused\nTimed Out\r\nstatus=503 x\na.b\nlast error without an end")
+	block := []byte("one ERROR two\nerror\n\nKelvin \u212a and \u017f\ntimeout: refused\nTimed Out\r\nstatus=503 x\na.b\n\r\n\r\r\nback\rand forth\n" +
+		"caf\u00e9 \u65e5\u672c\u8a9e \U0001f44d\n\xff\xc3\ncut \xe6\x97\n\ufffd\n0123 abc_def\nlast error without an end")
 	for _, expr := range []string{
 		"error", "ERROR|refused", "(?i)error", "timed out|refused|a.b", "status=5[0-9]+", "^$", "$", "x*", "k|s", "out$", "(a)+\\.b",
-		"(?:er){1,2}ror", "[^a]", "\n", "error\none", "", "é", "^last", "two$", "e.*d$",
+		"(?:er){1,2}ror", "[^a]", "\n", "error\none", "", "\u00e9", "^last", "two$", "e.*d$",
+		"[0-9a-f]{4}", `\d{3}`, `\bb`, `\Bor\b`, `\w+_\w`, `^\W`, `\s\S+\s`, `^.$`, `^..$`, "\ufffd", `[^\x00-\x7f]`, `\pL{3}`, `\p{Han}+ `, `(?s)^.*\z`, `(?m)^l|t$`,
+		"\r", "\r$", `[[:cntrl:]]`, `^(o|t).*(o|d)$`, `(?:a|b|c){3}`, `^a|^b|k\b`, `$^`, `\b`, `^\B`, `[^\n]{9,}`, `(?U)e+?r`, `\Qa.b\E`, `(?i:K)(?-i:e)`, "[\u0400-\u04ff]|\U0001f44d",
 	} {
 		for _, fold := range []bool{false, true} {
-			p, err := Compile(expr, fold, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, want := found(p, block), plainly(expr, fold, block); got != want {
-				t.Errorf("%q, any case %v: got %q, want %q", expr, fold, got, want)
+			for _, invert := range []bool{false, true} {
+				want := plainly(expr, fold, invert, block)
+				for form, f := range forms(t, expr, fold, invert) {
+					if got := found(f, block); got != want {
+						t.Errorf("%q %s, any case %v, inverted %v: got %q, want %q", expr, form, fold, invert, got, want)
+					}
+				}
 			}
 		}
+	}
+	// Of so many lines with a needle that it is left.
+	many := bytes.Repeat([]byte("an error of many\nmany more\n"), 100)
+	many = append(many, "error 7\n"...)
+	f := forms(t, `error \d`, false, false)["as it is"]
+	if got := found(f, many); got != "error 7\n" || !f.dense {
+		t.Errorf("among many: %q, the needle is left: %v", got, f.dense)
 	}
 	if _, err := Compile("(", false, false); err == nil || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a broken expression: %v", err)
 	}
 }
 
-func found(p *Pattern, block []byte) string {
+// TestPatternsOfManyStates: a table that becomes too large is made anew as long as that
+// is worth it, and given up when it is not. Whatever is done, the same is found.
+func TestPatternsOfManyStates(t *testing.T) {
+	const expr = `(a|b)*a(a|b){13}c`
+	random := rand.New(rand.NewPCG(1, 2))
+	line := func(n int) string {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = "ab"[random.IntN(2)]
+		}
+		if random.IntN(2) == 0 {
+			b[n-1] = 'c'
+		}
+		return string(b) + "\n"
+	}
+	for _, c := range []struct {
+		lines, length, repeated int
+		useless                 bool
+	}{{100, 100, 1, true}, {200, 40, 60, false}} {
+		p := compile(t, expr)
+		d := newDFA(p.auto)
+		var text, want strings.Builder
+		for range c.lines {
+			one := line(c.length)
+			text.WriteString(strings.Repeat(one, c.repeated))
+			if p.re.MatchString(strings.TrimSuffix(one, "\n")) {
+				want.WriteString(strings.Repeat(one, c.repeated))
+			}
+		}
+		if got := found(newFinder(p, d), []byte(text.String())); got != want.String() {
+			t.Errorf("useless %v: %d bytes found, want %d", c.useless, len(got), want.Len())
+		}
+		if d.useless != c.useless || d.read > text.Len()*3/4 {
+			t.Errorf("given up %v, want %v; %d of %d bytes since it was made anew", d.useless, c.useless, d.read, text.Len())
+		}
+		if len(d.sets) > maxStates || len(d.table) > maxEntries || len(d.pool) > maxEntries {
+			t.Errorf("%d states, a table of %d, %d instructions", len(d.sets), len(d.table), len(d.pool))
+		}
+	}
+	if p := compile(t, `[a-z]{900}|x`); p.auto == nil {
+		t.Error("a pattern of 900 has no table")
+	}
+	large := compile(t, "^"+strings.Repeat("x{99}", 120))
+	if large.auto != nil {
+		t.Error("a pattern of 12,000 has a table")
+	}
+	if got := found(newFinder(large, newDFA(large.auto)), []byte("abc\n"+strings.Repeat("x", 12_000)+"\n")); len(got) != 12_001 {
+		t.Errorf("a large pattern finds %d bytes", len(got))
+	}
+}
+
+func found(f *finder, block []byte) string {
 	var b strings.Builder
-	f := newFinder(p)
 	for at := 0; ; {
 		from, to := f.line(block, at)
 		if from < 0 {
@@ -137,7 +214,7 @@ func found(p *Pattern, block []byte) string {
 	}
 }
 
-func plainly(expr string, fold bool, block []byte) string {
+func plainly(expr string, fold, invert bool, block []byte) string {
 	if fold {
 		expr = "(?i)" + expr
 	}
@@ -145,7 +222,7 @@ func plainly(expr string, fold bool, block []byte) string {
 	var b strings.Builder
 	for line := range bytes.Lines(block) {
 		line = bytes.TrimSuffix(line, []byte{'\n'})
-		if re.Match(bytes.TrimSuffix(line, []byte{'\r'})) {
+		if re.Match(bytes.TrimSuffix(line, []byte{'\r'})) != invert {
 			b.Write(line)
 			b.WriteByte('\n')
 		}
@@ -154,15 +231,19 @@ func plainly(expr string, fold bool, block []byte) string {
 }
 
 func FuzzPattern(f *testing.F) {
-	f.Add("error|warn", "an error\nnone\nWARN", true)
-	f.Add("ks+", "\u212aS\n", true)
-	f.Fuzz(func(t *testing.T, expr, text string, fold bool) {
-		p, err := Compile(expr, fold, false)
-		if err != nil || len(expr) > 100 || len(text) > 10_000 {
+	f.Add("error|warn", "an error\nnone\nWARN", true, false)
+	f.Add("ks+", "\u212aS\n", true, false)
+	f.Add(`^\w+\b \d{2}[^\x00-\x7f]?$`, "a 12\u00e9\r\nb 1\xff\n", false, true)
+	f.Add(`\B\pL|(?:a|b){2,3}$`, "\u65e5\u672c ab\nba\n", true, true)
+	f.Fuzz(func(t *testing.T, expr, text string, fold, invert bool) {
+		if _, err := Compile(expr, fold, invert); err != nil || len(expr) > 100 || len(text) > 10_000 {
 			return
 		}
-		if got, want := found(p, []byte(text)), plainly(expr, fold, []byte(text)); got != want {
-			t.Errorf("%q, any case %v, in %q: got %q, want %q", expr, fold, text, got, want)
+		want := plainly(expr, fold, invert, []byte(text))
+		for form, f := range forms(t, expr, fold, invert) {
+			if got := found(f, []byte(text)); got != want {
+				t.Errorf("%q %s, any case %v, inverted %v, in %q: got %q, want %q", expr, form, fold, invert, text, got, want)
+			}
 		}
 	})
 }

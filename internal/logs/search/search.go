@@ -46,6 +46,7 @@ type Line struct {
 // Search finds the lines of logs, merged by time. One goroutine at a time may use it.
 type Search struct {
 	query   Query
+	dfa     *dfa // of the pattern, for all sources
 	zone    *time.Location
 	sources []*source
 	queue   queue // those whose next line is known, by its time
@@ -55,7 +56,13 @@ type Search struct {
 }
 
 // New returns a search without sources.
-func New(q Query) *Search { return &Search{query: q, zone: time.Local} }
+func New(q Query) *Search {
+	s := &Search{query: q, zone: time.Local}
+	if q.Pattern != nil {
+		s.dfa = newDFA(q.Pattern.auto)
+	}
+	return s
+}
 
 // Add adds a log, as it is now. One that does not exist has no lines. It must not be
 // called after Next.
@@ -73,7 +80,7 @@ func (s *Search) Add(from Source) error {
 		return fmt.Errorf("search log of %s: %w", from.Name, err)
 	}
 	one := &source{
-		Source: from, query: &s.query, find: newFinder(s.query.Pattern),
+		Source: from, query: &s.query, find: newFinder(s.query.Pattern, s.dfa),
 		clock: clock{format: format, zone: s.zone}, seen: verdict{at: unknown},
 	}
 	one.plan(parts)

@@ -136,6 +136,29 @@ func TestATimeIsFoundInALargeFile(t *testing.T) {
 	}
 }
 
+// TestFewerLinesThanAreWanted: what has none is read once, and nothing is lost with it.
+func TestFewerLinesThanAreWanted(t *testing.T) {
+	a, b := filepath.Join(t.TempDir(), "a.log"), filepath.Join(t.TempDir(), "b.log")
+	hay := func(from, to int) string {
+		var text strings.Builder
+		for i := from; i < to; i++ {
+			fmt.Fprintf(&text, "%s hay %d of much, which says nothing but makes the file so long that it has pieces\n", stamp(i), i)
+		}
+		return text.String()
+	}
+	write(t, a+".4.gz", hay(0, 10), at(10))
+	write(t, a+".3.gz", hay(10, 20)+stamp(20)+" needle one\n", at(20))
+	write(t, a+".2", hay(20, 100), at(100))
+	write(t, a+".1", hay(100, 100_000)+"  needle two, of the line before\n"+hay(100_000, 200_000), at(200_000))
+	write(t, a, hay(200_000, 200_010), at(200_010))
+	write(t, b, stamp(50)+" needle of b\n"+stamp(99_998)+" needle before two\n"+stamp(100_000)+" needle after two\n", at(100_000))
+	for _, lines := range []int{-1, 3, 1000} {
+		wantLines(t, run(t, Query{Lines: lines, Pattern: compile(t, "needle")}, a, b),
+			stamp(20)+" needle one", stamp(50)+" needle of b", stamp(99_998)+" needle before two", "  needle two, of the line before", stamp(100_000)+" needle after two")
+	}
+	wantLines(t, run(t, Query{Lines: 7, Pattern: compile(t, "pin")}, a, b))
+}
+
 // TestAClockThatWasPutBack: lines that are out of order are found all the same.
 func TestAClockThatWasPutBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")

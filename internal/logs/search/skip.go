@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -136,12 +137,13 @@ func (s *source) limit(ctx context.Context) error {
 	}
 	for i := len(s.parts) - 1; i >= 0; i-- {
 		p := &s.parts[i]
+		first, sound := p.to, true // where the first piece with a wanted line begins; nothing was wrong
 		for to := p.to; to > p.from; {
 			from := p.from
 			if !p.Gzip && to-p.from > window {
 				from = s.lineStart(p, to-window)
 			}
-			n, err := s.count(ctx, p, from, to)
+			n, whole, err := s.count(ctx, p, from, to)
 			if err != nil {
 				return err
 			}
@@ -153,8 +155,20 @@ func (s *source) limit(ctx context.Context) error {
 				s.parts = s.parts[i:]
 				return nil
 			}
+			if sound = sound && whole; n > 0 {
+				first = from
+			}
 			left -= n
 			to = from
+		}
+		switch {
+		case !sound: // it is told when the lines are read
+		case first == p.to:
+			_ = p.File.Close() // opened for reading
+			s.parts = slices.Delete(s.parts, i, i+1)
+		case first > p.from:
+			// What a line belongs to may be some lines before it.
+			p.from = s.lineStart(p, max(first-lookBack, p.from))
 		}
 	}
 	return nil
@@ -178,21 +192,21 @@ func (s *source) lineStart(p *part, at int64) int64 {
 	return p.from
 }
 
-// count returns how many lines of a piece of a part are wanted.
-func (s *source) count(ctx context.Context, p *part, from, to int64) (int, error) {
+// count returns how many lines of a piece of a part are wanted, and whether all of it
+// could be read.
+func (s *source) count(ctx context.Context, p *part, from, to int64) (n int, whole bool, err error) {
 	piece := *p
 	piece.from, piece.to = from, to
 	piece.lent = true
 	counter := &source{
-		Source: s.Source, query: s.query, find: newFinder(s.query.Pattern), clock: s.clock, block: s.block,
+		Source: s.Source, query: s.query, find: newFinder(s.query.Pattern, s.find.dfa), clock: s.clock, block: s.block,
 		seen: verdict{at: unknown}, parts: []part{piece},
 	}
 	defer func() { _ = counter.close() }() // opened for reading
-	n := 0
 	for {
 		ok, err := counter.next(ctx)
 		if err != nil || !ok {
-			return n, err // what is wrong with the file is told when its lines are read
+			return n, len(counter.notices) == 0, err
 		}
 		n++
 	}

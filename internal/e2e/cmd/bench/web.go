@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"paceline/internal/e2e/browser"
 	"paceline/internal/e2e/proc"
 	"paceline/internal/e2e/sandbox"
+	"paceline/internal/e2e/screen"
 )
 
 var webAddress = regexp.MustCompile(`(http://\S+/)#token=\S+`)
@@ -17,13 +23,23 @@ var webAddress = regexp.MustCompile(`(http://\S+/)#token=\S+`)
 // webPatience is how long a page may take before the part is given up.
 const webPatience = time.Minute
 
-// measureWeb is what the dashboard's first view costs a browser, and the open page the
-// daemon, with 100 instances.
-func measureWeb(ctx context.Context, b *bench) (err error) {
+// measureWeb is what the dashboard's first view costs a browser, and the daemon an open
+// page, with 100 instances, and that page together with `pace monit`.
+func measureWeb(ctx context.Context, b *bench) error {
 	if _, err := browser.Path(); err != nil {
 		return fmt.Errorf("%w: %w", errSkip, err)
 	}
-	box, err := sandbox.New(b.pace)
+	chromium, err := browser.Start(ctx)
+	if err != nil {
+		return err
+	}
+	defer chromium.Close()
+	return errors.Join(pages(ctx, b, chromium), watchedFolders(ctx, b, chromium))
+}
+
+// pages measures each page by itself, then both beside the terminal's dashboard.
+func pages(ctx context.Context, b *bench, chromium *browser.Browser) (err error) {
+	box, err := sandbox.New(b.pace, monitTerminal...)
 	if err != nil {
 		return err
 	}
@@ -31,6 +47,103 @@ func measureWeb(ctx context.Context, b *bench) (err error) {
 	if err := sleepers(ctx, box, 100); err != nil {
 		return err
 	}
+	const there = `document.querySelectorAll('tr.app').length === 2`
+	return withPage(ctx, box, chromium, there, func(page *browser.Page) error {
+		if err := firstViews(b, page, there); err != nil {
+			return err
+		}
+		if err := watching(ctx, b, box, "the overview open"); err != nil {
+			return err
+		}
+		err := withMonit(ctx, box, many, func() error { return watching(ctx, b, box, "the overview and monit open") })
+		if err != nil {
+			return err
+		}
+		if err := showApp(page); err != nil {
+			return err
+		}
+		if err := watching(ctx, b, box, "the app of 100 open"); err != nil {
+			return err
+		}
+		return withMonit(ctx, box, many, func() error { return watching(ctx, b, box, "the app of 100 and monit open") })
+	})
+}
+
+// watchedFolders measures both dashboards while the files of 100 instances are watched:
+// of one app, which share a folder, and of 100 apps, each with a folder of its own.
+func watchedFolders(ctx context.Context, b *bench, chromium *browser.Browser) error {
+	shared := func(box *sandbox.Sandbox) error {
+		dir := filepath.Join(box.Dir, "shared")
+		if err := sources(dir); err != nil {
+			return err
+		}
+		_, err := box.Pace(ctx, "start", "sleep", "--name", many, "-i", "100", "--cwd", dir, "--watch", "--", "100000")
+		return err
+	}
+	apart := func(box *sandbox.Sandbox) error {
+		var apps []map[string]any
+		for i := range 100 {
+			dir := filepath.Join(box.Dir, fmt.Sprintf("app-%02d", i))
+			if err := sources(dir); err != nil {
+				return err
+			}
+			apps = append(apps, map[string]any{"name": filepath.Base(dir), "script": "sleep", "args": "100000", "cwd": dir, "watch": true})
+		}
+		file := filepath.Join(box.Dir, "apps.json")
+		text, err := json.Marshal(map[string]any{"apps": apps})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			return err
+		}
+		_, err = box.Pace(ctx, "start", file)
+		return err
+	}
+	for _, c := range []struct {
+		title, there, onScreen string
+		start                  func(*sandbox.Sandbox) error
+	}{
+		{"a folder watched, the overview and monit open", `document.querySelectorAll('tr.app').length === 2`, many, shared},
+		{"100 folders watched, the overview and monit open", `document.querySelectorAll('tr.app').length > 10`, "app-00", apart},
+	} {
+		err := func() (err error) {
+			box, err := sandbox.New(b.pace, monitTerminal...)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, box.Close(ctx)) }()
+			if err := c.start(box); err != nil {
+				return err
+			}
+			return withPage(ctx, box, chromium, c.there, func(*browser.Page) error {
+				return withMonit(ctx, box, c.onScreen, func() error { return watching(ctx, b, box, c.title) })
+			})
+		}()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sources makes a folder with some files in it.
+func sources(dir string) error {
+	for _, sub := range []string{"lib", "routes", "views"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return err
+		}
+		for i := range 10 {
+			if err := os.WriteFile(filepath.Join(dir, sub, fmt.Sprintf("%d.js", i)), nil, 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// withPage works while a page shows the dashboard of a home, once there is true in it.
+func withPage(ctx context.Context, box *sandbox.Sandbox, chromium *browser.Browser, there string, work func(*browser.Page) error) (err error) {
 	port, err := sandbox.ReservePort()
 	if err != nil {
 		return err
@@ -44,11 +157,6 @@ func measureWeb(ctx context.Context, b *bench) (err error) {
 	if address == nil {
 		return fmt.Errorf("pace web says %q", said)
 	}
-	chromium, err := browser.Start(ctx)
-	if err != nil {
-		return err
-	}
-	defer chromium.Close()
 	page, err := chromium.NewPage()
 	if err != nil {
 		return err
@@ -57,23 +165,38 @@ func measureWeb(ctx context.Context, b *bench) (err error) {
 	if err := page.Open(address[0]); err != nil {
 		return err
 	}
-	const there = `document.querySelectorAll('tr.app').length === 2`
 	if err := page.Wait(there, webPatience); err != nil {
 		return err
 	}
-	if err := firstViews(b, page, there); err != nil {
-		return err
-	}
-	if err := watching(ctx, b, box, "the overview open"); err != nil {
-		return err
-	}
+	return work(page)
+}
+
+// showApp has the page show the app of 100.
+func showApp(page *browser.Page) error {
 	if _, err := browser.Eval[string](page, `location.hash = '#/app/`+many+`'`); err != nil {
 		return err
 	}
-	if err := page.Wait(`document.querySelector('.plot canvas') && document.querySelectorAll('tr.instance').length > 5`, webPatience); err != nil {
+	return page.Wait(`document.querySelector('.plot canvas') && document.querySelectorAll('tr.instance').length > 5`, webPatience)
+}
+
+// monitTerminal is the terminal for which `pace monit` draws.
+var monitTerminal = []string{"TERM=xterm-256color", "LC_ALL=C.UTF-8"}
+
+// withMonit works while `pace monit` is on a terminal of 120 by 40, once a word is on it.
+func withMonit(ctx context.Context, box *sandbox.Sandbox, word string, work func() error) (err error) {
+	cmd := box.Command(ctx, "monit")
+	cmd.SysProcAttr = nil // the terminal's
+	monit, err := screen.Start(cmd, 120, 40)
+	if err != nil {
 		return err
 	}
-	return watching(ctx, b, box, "the app of 100 open")
+	defer func() { err = errors.Join(err, monit.Close()) }()
+	within, cancel := context.WithTimeout(ctx, webPatience)
+	defer cancel()
+	if text, err := monit.Wait(within, func(text string) bool { return strings.Contains(text, word) }); err != nil {
+		return fmt.Errorf("wait for %q on the screen of monit: %w; it has\n%s", word, err, text)
+	}
+	return work()
 }
 
 // firstViews loads the page again and again, with nothing kept of it.
@@ -100,7 +223,7 @@ func firstViews(b *bench, page *browser.Page, there string) error {
 	return nil
 }
 
-// watching is what the daemon costs while a page is open.
+// watching is what the daemon costs while somebody looks.
 func watching(ctx context.Context, b *bench, box *sandbox.Sandbox, when string) error {
 	if err := pause(ctx, 3*time.Second); err != nil {
 		return err
@@ -109,7 +232,11 @@ func watching(ctx context.Context, b *bench, box *sandbox.Sandbox, when string) 
 	if err != nil {
 		return err
 	}
-	server := list[len(list)-1].PID
+	i := slices.IndexFunc(list, func(in sandbox.Instance) bool { return in.Name == "pace-web" })
+	if i < 0 {
+		return errors.New("pace-web does not run")
+	}
+	server := list[i].PID
 	_, d0, err := used(box)
 	if err != nil {
 		return err
@@ -132,7 +259,7 @@ func watching(ctx context.Context, b *bench, box *sandbox.Sandbox, when string) 
 		return err
 	}
 	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / took.Seconds() }
-	b.table.atMost(fmt.Sprintf("daemon, of a core, 100 instances, %s (pace-web %.2f %%)", when, percent(w1-w0)), percent(d1-d0), 2, "%")
+	b.table.atMost(fmt.Sprintf("daemon, of a core, %s (pace-web %.2f %%)", when, percent(w1-w0)), percent(d1-d0), 2, "%")
 	_, daemon, err := ours(box)
 	if err != nil {
 		return err
