@@ -102,6 +102,9 @@ const (
 	// roomLatest is how long the first of the submitters that wait for room waits at most
 	// where there is some.
 	roomLatest = time.Millisecond
+	// roomShare is how many places there are for each of the submitters that are let in
+	// while tasks are short.
+	roomShare = 32
 )
 
 // now is the time on the pool's clock. It is never 0.
@@ -286,24 +289,35 @@ func (p *Pool) makeRoom() *poolGate {
 		}
 		return nil
 	}
+	places := p.places()
 	first := p.admit()
-	for g := p.admit(); g != nil; g = p.admit() {
+	for ; places > 1; places-- {
+		g := p.admit()
+		if g == nil {
+			break
+		}
 		g.pass()
 	}
 	return first
 }
 
-// roomAtLast admits those for whom there is room. While tasks are short these are not
-// all: who is let in has more tasks as a rule, and many that come for one place each take
-// longer to be woken than their tasks.
+// places returns how many submitters are let in at a time. While tasks are short these
+// are fewer than there is room for: who is let in has more tasks as a rule, and many that
+// come for one place each take longer to be woken than their tasks.
+func (p *Pool) places() int {
+	free := p.poolConfig.queue + p.max - p.queue.n - p.running
+	if p.brisk.Load() {
+		return (free + roomShare - 1) / roomShare
+	}
+	return free
+}
+
+// roomAtLast admits those for whom there is room.
 func (p *Pool) roomAtLast() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.roomSet = false
-	places := p.poolConfig.queue + p.max - p.queue.n - p.running
-	if p.brisk.Load() {
-		places = (places + 7) / 8
-	}
+	places := p.places()
 	for ; places > 0; places-- {
 		g := p.admit()
 		if g == nil {
