@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"paceline/internal/nodeipc"
@@ -22,7 +21,7 @@ type preload struct {
 
 // args are the arguments of a program: with the preload, if that is node itself.
 func (p *preload) args(o *Options) ([]string, error) {
-	if o.PlainNode || !isNode(o.Program) || restricted(o.Args) {
+	if o.PlainNode || !isNode(o.Program) || nodeipc.Restricted(o.Args) {
 		return o.Args, nil
 	}
 	file, err := p.path()
@@ -77,12 +76,4 @@ func (p *preload) close() error {
 func isNode(program string) bool {
 	name := filepath.Base(program)
 	return name == "node" || name == "nodejs"
-}
-
-// restricted reports whether Node's permission model is asked for, in which it may not read the
-// preload and would not start.
-func restricted(args []string) bool {
-	return slices.ContainsFunc(args, func(arg string) bool {
-		return arg == "--permission" || arg == "--experimental-permission"
-	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"paceline/internal/app"
 	"paceline/internal/dotenv"
+	"paceline/internal/nodeipc"
 	"paceline/internal/pm2"
 	"paceline/internal/supervisor"
 )
@@ -142,16 +143,8 @@ func environ(l supervisor.Launch, g given) ([]string, error) {
 func command(s *app.Spec, preload string) (path string, argv []string) {
 	path, argv = s.Command()
 	// Another user may not look into our folder, where the preload is.
-	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && s.User == nil && !restricted(s.InterpreterArgs) {
+	if s.Runtime == app.RuntimeNode && s.Wrapper == "" && preload != "" && s.User == nil && !nodeipc.Restricted(s.InterpreterArgs) {
 		argv = slices.Insert(argv, 1, "--require", preload)
 	}
 	return path, argv
-}
-
-// restricted reports whether node runs under its permission model, in which it
-// may not read the preload.
-func restricted(nodeArgs []string) bool {
-	return slices.ContainsFunc(nodeArgs, func(arg string) bool {
-		return arg == "--permission" || arg == "--experimental-permission"
-	})
 }
