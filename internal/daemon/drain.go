@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -100,34 +101,19 @@ func (h *host) freeze(c *cluster, number int) (thaw func(), err error) {
 // clock alone.
 func (h *host) followProcessor(c *cluster, number int) (starved func(less time.Duration) bool) {
 	c.mu.Lock()
-	var keys [2]string // a reload has two in a slot
-	n := 0
-	for key := range c.serving[number] {
-		if n < len(keys) {
-			keys[n] = key
-			n++
-		}
-	}
+	keys := slices.Collect(maps.Keys(c.serving[number])) // a reload has two in a slot
 	c.mu.Unlock()
-	if n == 0 {
-		keys[0], n = c.inSeat(number), 1
+	if len(keys) == 0 {
+		keys = []string{c.inSeat(number)}
 	}
-	var meters [len(keys)]proctree.Meter
-	h.mu.Lock()
-	var pids [len(keys)]int
-	for i, key := range keys[:n] {
-		if p := h.processes[key]; p != nil {
-			pids[i] = p.pid
-		}
-	}
-	h.mu.Unlock()
-	for i, pid := range pids {
-		if pid > 0 {
-			meters[i] = proctree.Measure(pid)
+	var meters []proctree.Meter
+	for _, key := range keys {
+		if pid := h.pidOf(key); pid != 0 {
+			meters = append(meters, proctree.Measure(pid))
 		}
 	}
 	return func(less time.Duration) bool {
-		return slices.ContainsFunc(meters[:], func(m proctree.Meter) bool { return m.Starved(less) })
+		return slices.ContainsFunc(meters, func(m proctree.Meter) bool { return m.Starved(less) })
 	}
 }
 
@@ -194,12 +180,6 @@ func (h *host) openFreezer() {
 
 // holds reports whether the process in a seat still has the socket with an inode.
 func (h *host) holds(c *cluster, number int, inode uint64) bool {
-	p := h.find(c.inSeat(number))
-	if p == nil {
-		return false
-	}
-	h.mu.Lock()
-	pid := p.pid
-	h.mu.Unlock()
-	return holdsSocket(pid, inode)
+	pid := h.pidOf(c.inSeat(number))
+	return pid != 0 && holdsSocket(pid, inode)
 }

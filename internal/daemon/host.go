@@ -122,8 +122,8 @@ func (h *host) Start(l supervisor.Launch, sink func(supervisor.Fact)) (pid int, 
 		given.worker = p.cluster.nextWorker()
 	}
 	if l.Spec.SDKWorkers() {
-		p.cluster.setUntrapped(adopts(l.Spec) && spawn.Trap == "")
-		given.asks = p.cluster.untrapped()
+		given.asks = adopts(l.Spec) && spawn.Trap == ""
+		p.cluster.setUntrapped(given.asks)
 	}
 	var listens []net.Addr
 	if len(l.Spec.Sockets) > 0 {
@@ -234,10 +234,14 @@ func (h *host) Signal(r supervisor.Ref, sig syscall.Signal, tree bool) error {
 // Message sends a JSON value to a process over its channel.
 func (h *host) Message(r supervisor.Ref, message []byte) error {
 	p := h.find(keyOf(r))
-	if p == nil || p.worker.Load() == nil {
+	if p == nil {
 		return errNoChannel
 	}
-	return p.worker.Load().Send(message)
+	worker := p.worker.Load()
+	if worker == nil {
+		return errNoChannel
+	}
+	return worker.Send(message)
 }
 
 var errNoChannel = errors.New("no channel to the process")

@@ -174,6 +174,16 @@ func (h *host) find(key string) *process {
 	return h.processes[key]
 }
 
+// pidOf returns the pid of a process, 0 if there is none or it has not started.
+func (h *host) pidOf(key string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.processes[key]; p != nil {
+		return p.pid
+	}
+	return 0
+}
+
 // track has a process sampled, for the first time at once.
 func (h *host) track(p *process, ran keeper.Process) {
 	h.mu.Lock()
