@@ -65,21 +65,31 @@ func (a *automaton) runeSets() []*syntax.Inst {
 	known := map[string]bool{}
 	for i := range a.prog.Inst {
 		inst := &a.prog.Inst[i]
-		switch inst.Op {
-		case syntax.InstEmptyWidth:
+		if inst.Op == syntax.InstEmptyWidth {
 			a.words = a.words || syntax.EmptyOp(inst.Arg)&(syntax.EmptyWordBoundary|syntax.EmptyNoWordBoundary) != 0
-		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-			key := []byte{byte(inst.Op), byte(inst.Arg)}
-			for _, r := range inst.Rune {
-				key = binary.AppendVarint(key, int64(r))
-			}
-			if !known[string(key)] {
-				known[string(key)] = true
-				sets = append(sets, inst)
-			}
+		}
+		if !readsRune(inst) {
+			continue
+		}
+		key := []byte{byte(inst.Op), byte(inst.Arg)}
+		for _, r := range inst.Rune {
+			key = binary.AppendVarint(key, int64(r))
+		}
+		if !known[string(key)] {
+			known[string(key)] = true
+			sets = append(sets, inst)
 		}
 	}
 	return sets
+}
+
+// readsRune reports whether an instruction goes on with a rune.
+func readsRune(inst *syntax.Inst) bool {
+	switch inst.Op {
+	case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+		return true
+	}
+	return false
 }
 
 // boundsOf returns where sets begin and end, in no order.

@@ -164,12 +164,8 @@ func (d *dfa) step(s uint32, class uint16) uint32 {
 		d.next.clear()
 		found := false
 		for _, pc := range d.work.list {
-			inst := &d.prog.Inst[pc]
-			switch inst.Op {
-			case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-				if inst.MatchRune(r) {
-					d.stack, found = d.follow(&d.next, inst.Out, 0, d.stack)
-				}
+			if inst := &d.prog.Inst[pc]; readsRune(inst) && inst.MatchRune(r) {
+				d.stack, found = d.follow(&d.next, inst.Out, 0, d.stack)
 			}
 			if found {
 				break
@@ -182,9 +178,8 @@ func (d *dfa) step(s uint32, class uint16) uint32 {
 		default:
 			if d.full() {
 				d.useless = d.read < leastUse*len(d.sets)
-				set := slices.Clone(d.keep())
 				d.forget()
-				return d.state(set, d.after(r))
+				return d.state(d.keep(), d.after(r))
 			}
 			to = d.state(d.keep(), d.after(r))
 		}
@@ -196,11 +191,8 @@ func (d *dfa) step(s uint32, class uint16) uint32 {
 // keep returns the instructions of next that a rune or a condition leads on from.
 func (d *dfa) keep() []uint32 {
 	return slices.DeleteFunc(d.next.list, func(pc uint32) bool {
-		switch d.prog.Inst[pc].Op {
-		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL, syntax.InstEmptyWidth:
-			return false
-		}
-		return true
+		inst := &d.prog.Inst[pc]
+		return !readsRune(inst) && inst.Op != syntax.InstEmptyWidth
 	})
 }
 
