@@ -30,10 +30,7 @@ func (l *loop) spliced(b *burst) (int, outcome) {
 	f := b.file
 	switch {
 	case b.n > 0:
-		f.grow(b.n)
-		f.line = lineUnknown
-		f.moments.progress = l.now
-		l.touch(f)
+		l.took(f, b.n)
 		return int(b.n), more
 	case b.err == nil:
 		return 0, ended
@@ -46,6 +43,14 @@ func (l *loop) spliced(b *burst) (int, outcome) {
 		l.fail(f, b.err)
 	}
 	return 0, more
+}
+
+// took notes that a file has taken n bytes that nobody has looked at.
+func (l *loop) took(f *file, n int64) {
+	f.grow(n)
+	f.line = lineUnknown
+	f.moments.progress = l.now
+	l.touch(f)
 }
 
 // bulk is the large bursts of one round. They go to different files, so the

@@ -218,17 +218,15 @@ func (l *loop) round() (fill float64, pause bool) {
 			settle(s, n, what)
 		}
 	}
-	if len(l.bulk.bursts) == 1 && l.stage.takes(l.journal, l.bulk.bursts[0].file) {
-		b := &l.bulk.bursts[0]
-		n, what := l.staged(b)
-		settle(b.stream, n, what)
-	} else {
+	finish := l.staged
+	if len(l.bulk.bursts) != 1 || !l.stage.takes(l.journal, l.bulk.bursts[0].file) {
 		l.bulk.run(l.pump)
-		for i := range l.bulk.bursts {
-			b := &l.bulk.bursts[i]
-			n, what := l.spliced(b)
-			settle(b.stream, n, what)
-		}
+		finish = l.spliced
+	}
+	for i := range l.bulk.bursts {
+		b := &l.bulk.bursts[i]
+		n, what := finish(b)
+		settle(b.stream, n, what)
 	}
 	clear(l.bulk.bursts)
 	l.bulk.bursts = l.bulk.bursts[:0]

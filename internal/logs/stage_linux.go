@@ -136,10 +136,7 @@ func (l *loop) staged(b *burst) (int, outcome) {
 	}
 	at := f.size
 	err := st.empty(f.fd, &at)
-	f.grow(at - f.size)
-	f.line = lineUnknown
-	f.moments.progress = l.now
-	l.touch(f)
+	l.took(f, at-f.size)
 	if err != nil {
 		l.unstage(b.stream, err)
 	}
