@@ -230,27 +230,11 @@ func (b *writePlanning) slice(t reflect.Type) func(w *writer, v reflect.Value) e
 		}
 		if v.CanAddr() {
 			if s, ok := reflect.TypeAssert[*[]string](v.Addr()); ok {
-				return w.strings(*s)
+				return w.dense(len(*s), func(i int) error { return w.string((*s)[i]) })
 			}
 		}
 		return w.list(elem, v)
 	})
-}
-
-// strings is list for the commonest of them.
-func (w *writer) strings(list []string) error {
-	w.tag(tagDense)
-	if err := w.length(len(list)); err != nil {
-		return err
-	}
-	for i, s := range list {
-		if err := w.string(s); err != nil {
-			return below(indexStep(i), err)
-		}
-	}
-	w.tag(tagDenseEnd)
-	w.varint(0)
-	return w.length(len(list))
 }
 
 // elements appends the elements of a typed array.
@@ -310,19 +294,7 @@ func (b *writePlanning) array(t reflect.Type) func(w *writer, v reflect.Value) e
 }
 
 func (w *writer) list(elem *writePlan, v reflect.Value) error {
-	w.tag(tagDense)
-	n := v.Len()
-	if err := w.length(n); err != nil {
-		return err
-	}
-	for i := range n {
-		if err := elem.write(w, v.Index(i)); err != nil {
-			return below(indexStep(i), err)
-		}
-	}
-	w.tag(tagDenseEnd)
-	w.varint(0)
-	return w.length(n)
+	return w.dense(v.Len(), func(i int) error { return elem.write(w, v.Index(i)) })
 }
 
 type keyed struct {

@@ -250,18 +250,23 @@ func (w *writer) any(v any) error {
 }
 
 func (w *writer) array(list []any) error {
+	return w.dense(len(list), func(i int) error { return w.any(list[i]) })
+}
+
+// dense writes an array of n elements without holes.
+func (w *writer) dense(n int, element func(i int) error) error {
 	w.tag(tagDense)
-	if err := w.length(len(list)); err != nil {
+	if err := w.length(n); err != nil {
 		return err
 	}
-	for i, e := range list {
-		if err := w.any(e); err != nil {
+	for i := range n {
+		if err := element(i); err != nil {
 			return below(indexStep(i), err)
 		}
 	}
 	w.tag(tagDenseEnd)
 	w.varint(0)
-	return w.length(len(list))
+	return w.length(n)
 }
 
 func (w *writer) mapping(m map[string]any) error {
