@@ -155,7 +155,7 @@ func (p *Pool) enter(ctx context.Context, body taskBody, run *pendingRun, opts [
 		return err
 	}
 	p.weigh(&t)
-	if p.queue.n+p.running >= p.poolConfig.queue+p.max {
+	if p.vacant() <= 0 {
 		return p.enterFull(t)
 	}
 	p.accept(p.slot(&t))
@@ -259,7 +259,7 @@ func (p *Pool) accept(s *taskSlot) {
 // Its submitter is to be told.
 func (p *Pool) admit() *poolGate {
 	s := p.blocked.first()
-	if s == nil || p.queue.n+p.running >= p.poolConfig.queue+p.max {
+	if s == nil || p.vacant() <= 0 {
 		return nil
 	}
 	p.blocked.remove(s)
@@ -291,25 +291,33 @@ func (p *Pool) makeRoom() *poolGate {
 	}
 	places := p.places()
 	first := p.admit()
-	for ; places > 1; places-- {
-		g := p.admit()
-		if g == nil {
-			break
-		}
-		g.pass()
-	}
+	p.letIn(places - 1)
 	return first
 }
+
+// vacant returns for how many tasks there is room.
+func (p *Pool) vacant() int { return p.poolConfig.queue + p.max - p.queue.n - p.running }
 
 // places returns how many submitters are let in at a time. While tasks are short these
 // are fewer than there is room for: who is let in has more tasks as a rule, and many that
 // come for one place each take longer to be woken than their tasks.
 func (p *Pool) places() int {
-	free := p.poolConfig.queue + p.max - p.queue.n - p.running
 	if p.brisk.Load() {
-		return (free + roomShare - 1) / roomShare
+		return (p.vacant() + roomShare - 1) / roomShare
 	}
-	return free
+	return p.vacant()
+}
+
+// letIn admits so many of those that wait for room, as far as there is any, and tells
+// them.
+func (p *Pool) letIn(places int) {
+	for ; places > 0; places-- {
+		g := p.admit()
+		if g == nil {
+			return
+		}
+		g.pass()
+	}
 }
 
 // roomAtLast admits those for whom there is room.
@@ -317,15 +325,8 @@ func (p *Pool) roomAtLast() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.roomSet = false
-	places := p.places()
-	for ; places > 0; places-- {
-		g := p.admit()
-		if g == nil {
-			break
-		}
-		g.pass()
-	}
-	if p.blocked.n > 0 && p.queue.n+p.running < p.poolConfig.queue+p.max {
+	p.letIn(p.places())
+	if p.blocked.n > 0 && p.vacant() > 0 {
 		p.roomSet = true
 		p.room.Reset(roomLatest)
 	}
