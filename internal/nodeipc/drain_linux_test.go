@@ -309,6 +309,11 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 		old := serve()
 		var done, failed atomic.Int64
 		stop, wg := make(chan struct{}), sync.WaitGroup{}
+		end := sync.OnceFunc(func() {
+			close(stop)
+			wg.Wait()
+		})
+		defer end() // also where the test ends early: nobody may log after it
 		for range 3 { // connections
 			c := &http.Client{Timeout: patience, Transport: &http.Transport{
 				ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
@@ -337,8 +342,7 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 			retire(t, DrainOptions{Signal: "SIGINT"}, old)
 			old = next
 		}
-		close(stop)
-		wg.Wait()
+		end()
 		t.Logf("%d requests", done.Load())
 		if n := failed.Load(); n > 0 {
 			t.Errorf("%d of %d requests failed", n, done.Load())
