@@ -313,7 +313,7 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 			close(stop)
 			wg.Wait()
 		})
-		defer end() // also where the test ends early: nobody may log after it
+		defer end()   // also where the test ends early: nobody may log after it
 		for range 3 { // connections
 			c := &http.Client{Timeout: patience, Transport: &http.Transport{
 				ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
