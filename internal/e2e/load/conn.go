@@ -27,20 +27,25 @@ func dial(c *Config, n int) (*conn, error) {
 	if c.Network == "tcp" && n > 0 {
 		// Other loopback addresses of our own: one has no more than 28,000 ports,
 		// which a run with a connection per request soon leaves in TIME_WAIT.
-		d.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n%250))}
+		ip := localAddr(n)
+		d.LocalAddr = &net.TCPAddr{IP: ip[:]}
 	}
 	nc, err := d.Dial(c.Network, c.Addr)
 	if err != nil {
 		return nil, err
 	}
+	return &conn{c: nc, r: bufio.NewReaderSize(nc, 4096), request: c.request()}, nil
+}
+
+// localAddr is where the nth client connects from.
+func localAddr(n int) [4]byte { return [4]byte{127, 0, 0, byte(1 + n%250)} }
+
+func (c *Config) request() []byte {
 	connection := "keep-alive"
 	if !c.KeepAlive {
 		connection = "close"
 	}
-	return &conn{
-		c: nc, r: bufio.NewReaderSize(nc, 4096),
-		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n", c.Path, connection),
-	}, nil
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: %s\r\n\r\n", c.Path, connection)
 }
 
 func (k *conn) close() { k.c.Close() } //nolint:errcheck // nothing is lost
@@ -77,6 +82,11 @@ func (k *conn) do(timeout time.Duration) (body []byte, again bool, err error) {
 	if _, err := k.c.Write(k.request); err != nil {
 		return nil, false, err
 	}
+	return k.answer()
+}
+
+// answer reads one answer, as do returns it.
+func (k *conn) answer() (body []byte, again bool, err error) {
 	status, err := k.line()
 	if err != nil {
 		return nil, false, err

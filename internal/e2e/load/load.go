@@ -2,6 +2,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,21 +66,7 @@ type Result struct {
 
 // Run makes requests until as many as asked for are made or ctx ends.
 func Run(ctx context.Context, c Config) Result {
-	if c.Network == "" {
-		c.Network = "tcp"
-	}
-	if c.Path == "" {
-		c.Path = "/"
-	}
-	if c.Clients == 0 {
-		c.Clients = 8
-	}
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
-	}
-	if c.Requests == 0 {
-		c.Requests = 1 << 62
-	}
+	c = c.withDefaults()
 	if c.Rate > 0 {
 		return atRate(ctx, &c)
 	}
@@ -99,6 +86,18 @@ func Run(ctx context.Context, c Config) Result {
 	}
 	slices.Sort(sum.Latencies)
 	return sum
+}
+
+// unlimited is Config.Requests if a run has no end of its own.
+const unlimited = 1 << 62
+
+func (c Config) withDefaults() Config {
+	c.Network = cmp.Or(c.Network, "tcp")
+	c.Path = cmp.Or(c.Path, "/")
+	c.Clients = cmp.Or(c.Clients, 8)
+	c.Timeout = cmp.Or(c.Timeout, 10*time.Second)
+	c.Requests = cmp.Or(c.Requests, unlimited)
+	return c
 }
 
 func client(ctx context.Context, c *Config, n int, left *atomic.Int64) Result {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -42,6 +43,13 @@ func TestCountsEachAnswer(t *testing.T) {
 			}
 		}
 	}
+	for _, path := range []string{"/", "/chunked"} {
+		served.Store(0)
+		r, err := Flood(t.Context(), Config{Addr: addr, Path: path, Clients: 3, Requests: 500})
+		if err != nil || r.Requests != 500 || r.Failed != 0 || r.Bodies["hello"] != 500 || served.Load() != 500 {
+			t.Errorf("flood, %s: %v, bodies %v, served %d, %v; want 500 of each", path, r, r.Bodies, served.Load(), err)
+		}
+	}
 }
 
 func TestCountsEachFailure(t *testing.T) {
@@ -66,6 +74,10 @@ func TestCountsEachFailure(t *testing.T) {
 			t.Errorf("keep-alive %v: %v, want 300 requests, 100 failed", keep, r)
 		}
 	}
+	r, err := Flood(t.Context(), Config{Addr: l.Addr().String(), Clients: 7, Requests: 300})
+	if err != nil || r.Requests != 300 || r.Failed != 100 || r.Errors["closed without an answer"] != 100 {
+		t.Errorf("flood: %v, %v, want 300 requests, 100 failed", r, err)
+	}
 }
 
 func TestConnectionCloseIsNoFailure(t *testing.T) {
@@ -89,9 +101,16 @@ func TestKinds(t *testing.T) {
 	if r.Hung != 1 || r.Errors["timeout"] != 1 {
 		t.Errorf("nobody accepts: %v, want a timeout", r)
 	}
+	r, err = Flood(t.Context(), Config{Addr: addr, Clients: 2, Requests: 2, Timeout: 50 * time.Millisecond})
+	if err != nil || r.Hung != 2 || r.Errors["timeout"] != 2 {
+		t.Errorf("nobody accepts a flood: %v, %v, want two timeouts", r, err)
+	}
 	l.Close()
 	if r = Run(t.Context(), Config{Addr: addr, Clients: 1, Requests: 1}); r.Errors["connection refused"] != 1 {
 		t.Errorf("nobody listens: %v, want a refusal", r)
+	}
+	if r, err = Flood(t.Context(), Config{Addr: addr, Clients: 1, Requests: 1}); err != nil || r.Errors["connection refused"] != 1 {
+		t.Errorf("nobody listens for a flood: %v, %v, want a refusal", r, err)
 	}
 	notFound := serve(t, http.NotFound)
 	if r = Run(t.Context(), Config{Addr: notFound, Clients: 1, Requests: 2, KeepAlive: true}); r.Errors["unexpected status 404"] != 2 {
@@ -138,6 +157,13 @@ func TestOtherForms(t *testing.T) {
 				if test.failed != "" && r.Errors[test.failed] != 20 {
 					t.Errorf("rate %v: %v, want %s", rate, r, test.failed)
 				}
+			}
+			if strings.Contains(test.answer, "keep-alive") || strings.HasPrefix(test.answer, "HTTP/1.1 200 OK\r\nContent-Length: 2") {
+				return // it closes only when we do
+			}
+			r, err := Flood(t.Context(), Config{Addr: l.Addr().String(), Clients: 3, Requests: 20, Check: check})
+			if err != nil || test.failed == "" && r.Failed != 0 || test.failed != "" && r.Errors[test.failed] != 20 {
+				t.Errorf("flood: %v, %v, want %s", r, err, cmp.Or(test.failed, "none failed"))
 			}
 		})
 	}
@@ -192,6 +218,25 @@ func TestEndsWithContext(t *testing.T) {
 	for _, rate := range []float64{0, 500} {
 		if r := Run(ctx, Config{Addr: addr, Pause: time.Millisecond, Rate: rate}); ctx.Err() == nil || r.Failed != 0 {
 			t.Errorf("rate %v: %v, want none failed, and an end with the context", rate, r)
+		}
+	}
+	flood, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if r, err := Flood(flood, Config{Addr: addr}); err != nil || flood.Err() == nil || r.Failed != 0 || r.Requests == 0 {
+		t.Errorf("flood: %v, %v, want none failed, and an end with the context", r, err)
+	}
+}
+
+func TestFloodRefuses(t *testing.T) {
+	for _, c := range []Config{
+		{Addr: "[::1]:80"},
+		{Addr: "localhost:80"},
+		{Addr: "127.0.0.1:80", KeepAlive: true},
+		{Addr: "127.0.0.1:80", Rate: 1},
+		{Network: "unix", Addr: "/tmp/x"},
+	} {
+		if r, err := Flood(t.Context(), c); err == nil || r.Requests != 0 {
+			t.Errorf("Flood(%+v) = %v, no error", c, r)
 		}
 	}
 }
