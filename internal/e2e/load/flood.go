@@ -64,6 +64,7 @@ type flood struct {
 type call struct {
 	fd     int
 	begun  time.Time
+	sent   bool
 	answer []byte
 }
 
@@ -94,7 +95,7 @@ func (f *flood) run(ctx context.Context) (err error) {
 		}
 		for _, e := range events[:found] {
 			n := int(e.Fd)
-			if whole, err := f.read(n); whole || err != nil {
+			if whole, err := f.proceed(n); whole || err != nil {
 				f.end(n, err)
 				f.call(ctx, n)
 			}
@@ -119,8 +120,8 @@ func (f *flood) call(ctx context.Context, n int) {
 
 func (f *flood) send(n int) error {
 	c := &f.calls[n]
-	c.begun, c.answer = time.Now(), c.answer[:0]
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	c.begun, c.sent, c.answer = time.Now(), false, c.answer[:0]
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
@@ -133,29 +134,45 @@ func (f *flood) send(n int) error {
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: localAddr(n)}); err != nil {
 		return os.NewSyscallError("bind", err)
 	}
-	// To connect and to write do not wait on the loopback, unless the server's queue is full.
-	limit := unix.NsecToTimeval(f.config.Timeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return os.NewSyscallError("setsockopt", err)
-	}
-	if err := unix.Connect(fd, &f.to); err != nil {
-		if errors.Is(err, unix.EINPROGRESS) {
-			err = os.ErrDeadlineExceeded
-		}
+	if err := unix.Connect(fd, &f.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return os.NewSyscallError("connect", err)
 	}
-	if _, err := unix.Write(fd, f.request); err != nil {
-		return os.NewSyscallError("write", err)
+	wait := uint32(unix.EPOLLIN)
+	if err := f.write(n); errors.Is(err, unix.EAGAIN) {
+		wait = unix.EPOLLOUT
+	} else if err != nil {
+		return err
 	}
-	err = unix.EpollCtl(f.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(n)})
+	return f.wait(unix.EPOLL_CTL_ADD, n, wait)
+}
+
+// write sends the request if there is a connection, which on the loopback is so at once
+// unless the server's queue is full.
+func (f *flood) write(n int) error {
+	_, err := unix.Write(f.calls[n].fd, f.request)
+	if err == nil {
+		f.calls[n].sent = true
+	}
+	return os.NewSyscallError("write", err)
+}
+
+func (f *flood) wait(op, n int, events uint32) error {
+	err := unix.EpollCtl(f.epoll, op, f.calls[n].fd, &unix.EpollEvent{Events: events, Fd: int32(n)})
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-// read reads what has come; whole says that the server has closed the connection after it.
-func (f *flood) read(n int) (whole bool, err error) {
+// proceed goes on with a call that epoll has found. It reads what has come; whole says that
+// the server has closed the connection after it.
+func (f *flood) proceed(n int) (whole bool, err error) {
 	c := &f.calls[n]
+	if !c.sent {
+		if err := f.write(n); err != nil {
+			return false, err
+		}
+		return false, f.wait(unix.EPOLL_CTL_MOD, n, unix.EPOLLIN)
+	}
 	var buf [4096]byte
-	got, _, err := unix.Recvfrom(c.fd, buf[:], unix.MSG_DONTWAIT)
+	got, _, err := unix.Recvfrom(c.fd, buf[:], 0)
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return false, nil
