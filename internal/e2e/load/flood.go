@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flood does what Run does with a connection for each request, for less than half of the
+// Flood does what Run does with a connection for each request, for some half of the
 // processor time, in one thread: where generator and server share the processors, what the
 // one takes hides a part of what two servers differ by.
 //
@@ -64,7 +64,6 @@ type flood struct {
 type call struct {
 	fd     int
 	begun  time.Time
-	sent   bool
 	answer []byte
 }
 
@@ -90,12 +89,13 @@ func (f *flood) run(ctx context.Context) (err error) {
 			for n := range f.calls {
 				if f.calls[n].fd >= 0 {
 					f.end(n, os.ErrDeadlineExceeded)
+					f.call(ctx, n)
 				}
 			}
 		}
 		for _, e := range events[:found] {
 			n := int(e.Fd)
-			if whole, err := f.proceed(n); whole || err != nil {
+			if whole, err := f.proceed(n, e.Events); whole || err != nil {
 				f.end(n, err)
 				f.call(ctx, n)
 			}
@@ -120,7 +120,7 @@ func (f *flood) call(ctx context.Context, n int) {
 
 func (f *flood) send(n int) error {
 	c := &f.calls[n]
-	c.begun, c.sent, c.answer = time.Now(), false, c.answer[:0]
+	c.begun, c.answer = time.Now(), c.answer[:0]
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
@@ -137,6 +137,7 @@ func (f *flood) send(n int) error {
 	if err := unix.Connect(fd, &f.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return os.NewSyscallError("connect", err)
 	}
+	// On the loopback there is a connection at once, unless the server's queue is full.
 	wait := uint32(unix.EPOLLIN)
 	if err := f.write(n); errors.Is(err, unix.EAGAIN) {
 		wait = unix.EPOLLOUT
@@ -146,13 +147,8 @@ func (f *flood) send(n int) error {
 	return f.wait(unix.EPOLL_CTL_ADD, n, wait)
 }
 
-// write sends the request if there is a connection, which on the loopback is so at once
-// unless the server's queue is full.
 func (f *flood) write(n int) error {
 	_, err := unix.Write(f.calls[n].fd, f.request)
-	if err == nil {
-		f.calls[n].sent = true
-	}
 	return os.NewSyscallError("write", err)
 }
 
@@ -161,11 +157,11 @@ func (f *flood) wait(op, n int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-// proceed goes on with a call that epoll has found. It reads what has come; whole says that
-// the server has closed the connection after it.
-func (f *flood) proceed(n int) (whole bool, err error) {
+// proceed goes on with a call that epoll has found. It sends the request if that was what it
+// waited for, and else reads what has come; whole says that the server has closed after it.
+func (f *flood) proceed(n int, events uint32) (whole bool, err error) {
 	c := &f.calls[n]
-	if !c.sent {
+	if events&unix.EPOLLOUT != 0 {
 		if err := f.write(n); err != nil {
 			return false, err
 		}

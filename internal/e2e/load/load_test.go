@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func serve(t *testing.T, h http.HandlerFunc) string {
@@ -104,6 +108,10 @@ func TestKinds(t *testing.T) {
 	r, err = Flood(t.Context(), Config{Addr: addr, Clients: 2, Requests: 2, Timeout: 50 * time.Millisecond})
 	if err != nil || r.Hung != 2 || r.Errors["timeout"] != 2 {
 		t.Errorf("nobody accepts a flood: %v, %v, want two timeouts", r, err)
+	}
+	r, err = Flood(t.Context(), Config{Addr: addr, Clients: 2, Requests: 3, Timeout: 50 * time.Millisecond})
+	if err != nil || r.Hung != 3 {
+		t.Errorf("nobody accepts a longer flood: %v, %v, want three timeouts", r, err)
 	}
 	l.Close()
 	if r = Run(t.Context(), Config{Addr: addr, Clients: 1, Requests: 1}); r.Errors["connection refused"] != 1 {
@@ -224,6 +232,26 @@ func TestEndsWithContext(t *testing.T) {
 	defer cancel()
 	if r, err := Flood(flood, Config{Addr: addr}); err != nil || flood.Err() == nil || r.Failed != 0 || r.Requests == 0 {
 		t.Errorf("flood: %v, %v, want none failed, and an end with the context", r, err)
+	}
+}
+
+// A server whose queue is full lets clients wait for their connections.
+func TestFloodWaitsToConnect(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0))
+	file := os.NewFile(uintptr(fd), "listener")
+	l, fileErr := net.FileListener(file)
+	if err := errors.Join(err, fileErr, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	time.AfterFunc(200*time.Millisecond, func() { answer(l, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nok") })
+	r, err := Flood(t.Context(), Config{Addr: l.Addr().String(), Clients: 5, Requests: 5, Timeout: time.Minute})
+	if err != nil || r.Failed != 0 || r.Bodies["ok"] != 5 {
+		t.Errorf("%v, %v, bodies %v; want 5 answers", r, err, r.Bodies)
 	}
 }
 

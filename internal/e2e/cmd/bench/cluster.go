@@ -20,7 +20,7 @@ const (
 	clusterRounds = 5
 	duelRun       = 3 * time.Second
 	keptLoad      = 16 // clients, each with a kept connection
-	floodLoad     = 32 // clients with a connection per request; as wrk -t1 -c32, with which 1.7 was found
+	floodLoad     = 32 // clients with a connection per request; the target for Node comes from wrk -t1 -c32
 )
 
 // measureCluster compares servers in turn, so that what else the machine does
