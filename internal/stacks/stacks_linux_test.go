@@ -78,11 +78,13 @@ func TestGoroutineInABusyLoop(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
-	leader, ok := readStat("/proc/self/stat")
-	if ok && QuitBusiest(pid, leader.start+1) == nil {
+	leader, ok := readStat(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if !ok {
+		t.Fatal("its start cannot be read")
+	}
+	if QuitBusiest(pid, leader.start+1) == nil {
 		t.Fatal("a process with another start got the signal")
 	}
-	leader, _ = readStat(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err := QuitBusiest(pid, leader.start); errors.Is(err, syscall.EINVAL) {
 		t.Skip("threads have no descriptors before Linux 6.9")
 	} else if err != nil {
