@@ -41,7 +41,10 @@ func TestRename(t *testing.T) {
 		if _, err := w.Resolve([]string{"api"}); !errors.Is(err, ErrNotFound) {
 			t.Errorf("api: %v, want ErrNotFound", err)
 		}
-		pass(0) // the instances are told of their name
+		// At once, though the instances are yet to be told.
+		if places := w.Places(nil); places[1].Name != "b" {
+			t.Errorf("1 has its place at %s", places[1].Name)
+		}
 		if st := w.one(1); st.Name != "b" || st.State != app.Stopped {
 			t.Errorf("1 is %s %s", st.Name, st.State)
 		}

@@ -192,14 +192,15 @@ type Place struct {
 func (s *Supervisor) Places(list []Place) []Place {
 	for _, sl := range s.reg.list.Load().slots {
 		st := sl.current.Load().status.Load()
-		list = append(list, Place{ID: sl.id, Index: sl.index, Name: st.Name, Created: st.CreatedAt, PID: st.PID})
+		list = append(list, Place{ID: sl.id, Index: sl.index, Name: sl.group.name(), Created: st.CreatedAt, PID: st.PID})
 	}
 	return list
 }
 
-// show is the slot's present status.
+// show is the slot's present status. The instance learns a new name of its app later.
 func (sl *slot) show() app.Status {
 	st := *sl.current.Load().status.Load()
+	st.Name = sl.group.name()
 	st.Draining = sl.retiring.Load() > 0
 	return st
 }
