@@ -350,6 +350,26 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 	})
 }
 
+// The first connection of a plain HTTP/2 server has its session before the preload learns of the
+// server; its client has to be told to leave as any other.
+func TestDrainTellsFirstHTTP2Session(t *testing.T) {
+	eachNode(t, func(t *testing.T, node string) {
+		a := evalApp(t, node, true, 0)
+		w := a.fork()
+		w.ev.message(`"up"`)
+		port := w.eval(`const s = require('http2').createServer((q, r) => r.end('ok'));
+			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		c := &http.Client{Timeout: patience, Transport: &http.Transport{Protocols: protocols}}
+		defer c.CloseIdleConnections()
+		if _, err := get(c, "http://127.0.0.1:"+port); err != nil {
+			t.Fatal(err)
+		}
+		retire(t, DrainOptions{Signal: "SIGINT"}, w) // waits for its disconnect: the client never leaves unasked
+	})
+}
+
 func TestReloadLosesNothingTLS(t *testing.T) {
 	dir := certificate(t)
 	eachNode(t, func(t *testing.T, node string) {

@@ -56,8 +56,9 @@
     servers.push(new WeakRef(server));
     if (typeof server.updateSettings === 'function') { // an HTTP/2 server
       server.on('session', track);
-      const key = symbolOf(socket, 'session'); // of a plain connection it is there already
-      if (key && socket[key]) track(socket[key]);
+      // Of a plain connection it is there already, under a key whose name differs between versions.
+      const session = Reflect.ownKeys(socket).map((key) => socket[key]).find((v) => v && typeof v.goaway === 'function');
+      if (session) track(session);
     }
     if (draining && !over) spare(server);
   }
@@ -73,6 +74,7 @@
   function farewell(session) {
     if (session.closed || session.destroyed) return;
     const close = session.close;
+    const socket = session[symbolOf(session, 'socket')];
     let closing = false;
     const end = () => {
       if (closing) return;
@@ -80,21 +82,26 @@
       delete session.close;
       quietly(() => session.destroyed || close.call(session));
     };
-    // The app's server.close() closes sessions too (Node 24).
+    // The app's server.close() closes sessions too (Node 24), and so does Node when the client has gone.
     session.close = (callback) => {
       if (typeof callback === 'function') session.once('close', callback);
+      if (!socket || socket.destroyed) end();
     };
     if (parseInt(process.versions.node, 10) < 20) return farewell18(session, end);
-    session.goaway(0, 2 ** 31 - 1);
-    if (!session.ping(end)) end();
     setTimeout(end, 5000).unref(); // a client that is gone
+    let asked = false;
+    quietly(() => {
+      session.goaway(0, 2 ** 31 - 1);
+      asked = session.ping(end);
+    });
+    if (!asked) end();
   }
 
   // Node 18 reads nothing after a GOAWAY once no stream is open, so there the one that names the
   // last stream has to do: clients know that later ones may be repeated. And it closes with answers
   // unsent, so it has to have been quiet for some time before.
   function farewell18(session, end) {
-    session.goaway();
+    quietly(() => session.goaway());
     let quiet = 0;
     const timer = setInterval(() => {
       const state = session[symbolOf(session, 'state')];
