@@ -85,7 +85,7 @@
     // The app's server.close() closes sessions too (Node 24), and so does Node when the client has gone.
     session.close = (callback) => {
       if (typeof callback === 'function') session.once('close', callback);
-      if (!socket || socket.destroyed) end();
+      if (socket && socket.destroyed) end();
     };
     if (parseInt(process.versions.node, 10) < 20) return farewell18(session, end);
     setTimeout(end, 5000).unref(); // a client that is gone
