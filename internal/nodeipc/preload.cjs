@@ -66,51 +66,43 @@
   function track(session) {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
-    if (draining) quietly(() => farewell(session));
+    // The client's first request is on its way.
+    if (draining) setTimeout(() => quietly(() => farewell(session)), 100).unref();
   }
 
-  // A first GOAWAY names no stream as the last one. When the client has seen it, which the pong
-  // tells, no stream can be on its way any more, and closing refuses nothing.
+  // While streams are open, a first GOAWAY names none as the last one: those on their way are served.
+  // Once none is, Node heeds nothing that comes after a GOAWAY, so there it names the last stream
+  // that was served: clients know that later ones may be repeated. So does the one that close sends.
   function farewell(session) {
     if (session.closed || session.destroyed) return;
-    const close = session.close;
+    const { close } = session;
     const socket = session[symbolOf(session, 'socket')];
-    let closing = false;
+    const { streams } = session[symbolOf(session, 'state')];
+    let quiet = 0;
     const end = () => {
-      if (closing) return;
-      closing = true;
+      if (!Object.hasOwn(session, 'close')) return;
       delete session.close;
-      quietly(() => session.destroyed || close.call(session));
+      if (!session.destroyed) close.call(session);
     };
     // The app's server.close() closes sessions too (Node 24), and so does Node when the client has gone.
     session.close = (callback) => {
       if (typeof callback === 'function') session.once('close', callback);
-      if (socket && socket.destroyed) end();
+      if (socket.destroyed) end();
     };
-    if (parseInt(process.versions.node, 10) < 20) return farewell18(session, end);
-    setTimeout(end, 5000).unref(); // a client that is gone
-    let asked = false;
-    quietly(() => {
-      session.goaway(0, 2 ** 31 - 1);
-      asked = session.ping(end);
-    });
-    if (!asked) end();
-  }
-
-  // Node 18 reads nothing after a GOAWAY once no stream is open, so there the one that names the
-  // last stream has to do: clients know that later ones may be repeated. And it closes with answers
-  // unsent, so it has to have been quiet for some time before.
-  function farewell18(session, end) {
-    quietly(() => session.goaway());
-    let quiet = 0;
-    const timer = setInterval(() => {
-      const state = session[symbolOf(session, 'state')];
-      quiet = state && state.streams.size > 0 ? 0 : quiet + 1;
-      if (quiet < 3 && !session.destroyed) return;
-      clearInterval(timer);
+    const timer = setInterval(() => quietly(() => {
+      if (socket.destroyed) return clearInterval(timer);
+      const handle = socket._handle;
+      const tcp = handle._parent || handle; // the former with TLS
+      if (streams.size > 0 || tcp.writeQueueSize > 0) return (quiet = 0);
+      // Node has stopped reading too, and would not see the client's end.
+      handle.readStart();
+      if (++quiet < 3) return; // Node 18 closes with answers unsent
       end();
-    }, 50);
+      // Over TLS a write that failed, as the client had gone, keeps Node from closing by itself.
+      if (socket.readableEnded) socket.destroy();
+    }), 20);
     timer.unref();
+    session.goaway(0, streams.size > 0 ? 2 ** 31 - 1 : 0);
   }
 
   // spare keeps idle connections of a server from being cut while they may be used once more.
