@@ -17,10 +17,13 @@ import (
 )
 
 const (
-	clusterRounds = 5
-	duelRun       = 3 * time.Second
-	keptLoad      = 16 // clients, each with a kept connection
-	floodLoad     = 32 // clients with a connection per request; the target for Node comes from wrk -t1 -c32
+	// Both of a pair are measured in turn, so often and for so long each: machines that are
+	// others' as well change their pace within seconds.
+	duelRounds = 21
+	duelRun    = time.Second
+
+	keptLoad  = 16 // clients, each with a kept connection
+	floodLoad = 32 // clients with a connection per request; the target for Node comes from wrk -t1 -c32
 )
 
 // measureCluster compares servers in turn, so that what else the machine does
@@ -38,7 +41,7 @@ func clusterShared(ctx context.Context, b *bench) (err error) {
 	return b.peer(ctx, nodeCluster(nodeShares), func(ctx context.Context, other string) error {
 		return b.duel(ctx, duel{
 			ours: "pace --balance shared", theirs: "Node's cluster, SCHED_NONE",
-			addr: a.port.Addr(), other: other, limit: 0.95, rounds: clusterRounds,
+			addr: a.port.Addr(), other: other, limit: 0.95,
 		})
 	})
 }
@@ -60,15 +63,15 @@ func clusterRoundRobin(ctx context.Context, b *bench) (err error) {
 	defer func() { err = errors.Join(err, stop()) }()
 	return b.duel(ctx, duel{
 		ours: "pace --balance round-robin", theirs: "PM2 " + pm2.version,
-		addr: a.port.Addr(), other: addr, limit: 1.2, rounds: clusterRounds,
+		addr: a.port.Addr(), other: addr, limit: 1.2,
 	})
 }
 
 type duel struct {
 	ours, theirs string
 	addr, other  string
-	limit        float64 // 0: there is none
-	rounds       int
+	limit        float64       // 0: there is none
+	rounds       int           // duelRounds if zero
 	keep         bool          // connections are kept
 	run          time.Duration // of each in a round; duelRun if zero
 }
@@ -76,7 +79,7 @@ type duel struct {
 // duel makes requests to both in turn.
 func (b *bench) duel(ctx context.Context, d duel) error {
 	var ours, theirs, ratio []float64
-	run := cmp.Or(d.run, duelRun)
+	run, rounds := cmp.Or(d.run, duelRun), cmp.Or(d.rounds, duelRounds)
 	for _, addr := range []string{d.addr, d.other} {
 		if err := answers(ctx, addr); err != nil {
 			return err
@@ -85,7 +88,7 @@ func (b *bench) duel(ctx context.Context, d duel) error {
 			return err
 		}
 	}
-	for range d.rounds {
+	for range rounds {
 		o, err := perSecond(ctx, d.addr, d.keep, run)
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.ours, err)
@@ -96,7 +99,7 @@ func (b *bench) duel(ctx context.Context, d duel) error {
 		}
 		ours, theirs, ratio = append(ours, o), append(theirs, t), append(ratio, o/t)
 	}
-	b.table.info(fmt.Sprintf("%s, median of %d", d.ours, d.rounds), figure(median(ours))+" req/s")
+	b.table.info(fmt.Sprintf("%s, median of %d", d.ours, rounds), figure(median(ours))+" req/s")
 	b.table.info(d.theirs, figure(median(theirs))+" req/s")
 	if d.limit == 0 {
 		b.table.info("  ratio", figure(median(ratio)))

@@ -1,16 +1,6 @@
 package main
 
-import (
-	"context"
-	"time"
-)
-
-// Both servers of a pair are measured in turn, so often and for so long each: machines
-// that are others' as well change their pace within seconds.
-const (
-	throughputRounds = 21
-	throughputRun    = time.Second
-)
+import "context"
 
 func measureThroughput(ctx context.Context, b *bench) error {
 	var list []study
@@ -26,12 +16,12 @@ func measureThroughput(ctx context.Context, b *bench) error {
 		{"node, pace round-robin", "node's cluster, round robin", b.node("server.js"), "round-robin", nodeCluster(nodeDeals), 1.7},
 		{"node, pace round-robin", "node, own SO_REUSEPORT", b.node("server.js"), "round-robin", nodeSharers, 0.97},
 	} {
-		list = append(list, study{name: d.ours, atMost: 3 * throughputRounds * throughputRun, measure: func(ctx context.Context) error {
+		list = append(list, study{name: d.ours, atMost: 3 * duelRounds * duelRun, measure: func(ctx context.Context) error {
 			return b.with(ctx, d.server, workers, []string{"--balance", d.balance}, func(a *app) error {
 				return b.peer(ctx, d.peer, func(ctx context.Context, other string) error {
 					return b.duel(ctx, duel{
 						ours: d.ours, theirs: d.theirs, addr: a.port.Addr(), other: other,
-						limit: d.limit, rounds: throughputRounds, run: throughputRun,
+						limit: d.limit,
 					})
 				})
 			})
