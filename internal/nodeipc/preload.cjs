@@ -77,7 +77,9 @@
     if (session.closed || session.destroyed) return;
     const { close } = session;
     const socket = session[symbolOf(session, 'socket')];
-    const { streams } = session[symbolOf(session, 'state')];
+    const state = session[symbolOf(session, 'state')];
+    if (!socket || !state) return session.close(); // a Node that keeps them elsewhere
+    const { streams } = state;
     let quiet = 0;
     const end = () => {
       if (!Object.hasOwn(session, 'close')) return;
