@@ -24,7 +24,7 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 		serve := func() *member {
 			w := a.fork()
 			w.ev.message(`"up"`)
-			w.eval(http2Server(dir, `(q, r) => setTimeout(() => r.end('ok'), 5 * Math.random())`) + `
+			w.eval(tlsServer(dir, "http2", `(q, r) => setTimeout(() => r.end('ok'), 5 * Math.random())`) + `
 				await new Promise((ok) => s.listen(` + port + `, '127.0.0.1', ok))`)
 			return w
 		}
@@ -37,9 +37,7 @@ func TestReloadLosesNothingHTTP2(t *testing.T) {
 		})
 		defer end()   // also where the test ends early: nobody may log after it
 		for range 3 { // connections
-			c := &http.Client{Timeout: patience, Transport: &http.Transport{
-				ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-			}}
+			c := http2Client(nil)
 			defer c.CloseIdleConnections()
 			for range 4 { // streams
 				wg.Go(func() {
@@ -102,27 +100,18 @@ func TestDrainServesFirstHTTP2Request(t *testing.T) {
 		a := evalApp(t, node, true, 0)
 		w := a.fork()
 		w.ev.message(`"up"`)
-		port := w.eval(http2Server(dir, `(q, r) => r.end('ok')`) + `
+		port := w.eval(tlsServer(dir, "http2", `(q, r) => r.end('ok')`) + `
 			s.on('connection', () => process.send('connected'));
 			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
-		tr := &http.Transport{
-			ForceAttemptHTTP2: true,
-			DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				var d net.Dialer
-				raw, err := d.DialContext(ctx, network, addr)
-				if err != nil {
-					return nil, err
-				}
-				w.ev.message(`"connected"`)
-				w.Drain(DrainOptions{})
-				w.Disconnect()
-				w.eval(`return 'both seen'`)
-				c := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
-				return c, c.HandshakeContext(ctx)
-			},
-		}
-		defer tr.CloseIdleConnections()
-		if text, err := get(&http.Client{Timeout: patience, Transport: tr}, "https://127.0.0.1:"+port); err != nil || text != "ok" {
+		c := http2Client(func(conn net.Conn) net.Conn {
+			w.ev.message(`"connected"`)
+			w.Drain(DrainOptions{})
+			w.Disconnect()
+			w.eval(`return 'both seen'`)
+			return conn
+		})
+		defer c.CloseIdleConnections()
+		if text, err := get(c, "https://127.0.0.1:"+port); err != nil || text != "ok" {
 			t.Errorf("answer %q: %v", text, err)
 		}
 		w.ev.kind(Disconnected)
@@ -138,7 +127,7 @@ func TestDrainOfHTTP2ClientThatReset(t *testing.T) {
 		w := a.fork()
 		w.ev.message(`"up"`)
 		gone := filepath.Join(t.TempDir(), "gone")
-		port := w.eval(http2Server(dir, `(q, r) => r.end('ok')`) + `
+		port := w.eval(tlsServer(dir, "http2", `(q, r) => r.end('ok')`) + `
 			const cell = new Int32Array(new SharedArrayBuffer(4));
 			// Between the reset and the drain the loop does not turn, and after that it writes before it reads.
 			s.on('session', () => setTimeout(fs.stat, 50, dir, () => {
@@ -185,24 +174,15 @@ func TestDrainWaitsForSlowHTTP2Clients(t *testing.T) {
 		a := evalApp(t, node, true, 0)
 		w := a.fork()
 		w.ev.message(`"up"`)
-		port := w.eval(http2Server(dir, `(q, r) => r.end(Buffer.alloc(`+strconv.Itoa(size)+`))`) + `
+		port := w.eval(tlsServer(dir, "http2", `(q, r) => r.end(Buffer.alloc(`+strconv.Itoa(size)+`))`) + `
 			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
-		tr := &http.Transport{
-			ForceAttemptHTTP2: true,
-			DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				var d net.Dialer
-				raw, err := d.DialContext(ctx, network, addr)
-				if err != nil {
-					return nil, err
-				}
-				_ = raw.(*net.TCPConn).SetReadBuffer(32 << 10)
-				c := tls.Client(slowConn{raw}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
-				return c, c.HandshakeContext(ctx)
-			},
-			HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: size},
-		}
-		defer tr.CloseIdleConnections()
-		resp, err := (&http.Client{Timeout: patience, Transport: tr}).Get("https://127.0.0.1:" + port)
+		c := http2Client(func(conn net.Conn) net.Conn {
+			_ = conn.(*net.TCPConn).SetReadBuffer(32 << 10)
+			return slowConn{conn}
+		})
+		defer c.CloseIdleConnections()
+		c.Transport.(*http.Transport).HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: size}
+		resp, err := c.Get("https://127.0.0.1:" + port)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +196,19 @@ func TestDrainWaitsForSlowHTTP2Clients(t *testing.T) {
 	})
 }
 
-// http2Server is JavaScript that makes s, an HTTP/2 server with TLS.
-func http2Server(dir, handler string) string {
-	return `const fs = require('fs'), dir = '` + dir + `';
-		const s = require('http2').createSecureServer({key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')}, ` + handler + `);`
+// http2Client speaks HTTP/2 over TLS. Connected, unless nil, may wrap a connection before it shakes
+// hands.
+func http2Client(connected func(net.Conn) net.Conn) *http.Client {
+	return &http.Client{Timeout: patience, Transport: &http.Transport{
+		ForceAttemptHTTP2: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, network, addr)
+			if err != nil || connected == nil {
+				return conn, err
+			}
+			return connected(conn), nil
+		},
+	}}
 }

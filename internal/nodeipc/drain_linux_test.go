@@ -299,9 +299,7 @@ func TestReloadLosesNothingTLS(t *testing.T) {
 		serve := func() *member {
 			w := a.fork()
 			w.ev.message(`"up"`)
-			w.eval(`const fs = require('fs'), dir = '` + dir + `';
-				const s = require('https').createServer({key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')},
-					(q, r) => setTimeout(() => r.end('ok'), 20));
+			w.eval(tlsServer(dir, "https", `(q, r) => setTimeout(() => r.end('ok'), 20)`) + `
 				await new Promise((ok) => s.listen(` + port + `, '127.0.0.1', ok))`)
 			return w
 		}

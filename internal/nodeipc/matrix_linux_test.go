@@ -237,14 +237,22 @@ func certificate(t *testing.T) string {
 	return dir
 }
 
+// tlsServer is JavaScript that makes s, a server with the certificate in dir; the module is https or
+// http2. It leaves fs and dir, too.
+func tlsServer(dir, module, handler string) string {
+	return `const fs = require('fs'), dir = '` + dir + `', tls = {key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')};
+		const {createSecureServer, createServer} = require('` + module + `');
+		const s = (createSecureServer || createServer)(tls, ` + handler + `);`
+}
+
 func testTLSAndHTTP2(t *testing.T, a *app, dir string, handOff bool) {
 	var port, port2 string
 	for _, w := range a.workers {
-		port = w.eval(`const fs = require('fs'), dir = '` + dir + `';
-			kept.tls = {key: fs.readFileSync(dir + '/key.pem'), cert: fs.readFileSync(dir + '/cert.pem')};
-			const s = kept.s = require('https').createServer(kept.tls, (q, r) => r.end(process.pid + ' ' + q.socket.isSessionReused()));
+		port = w.eval(tlsServer(dir, "https", `(q, r) => r.end(process.pid + ' ' + q.socket.isSessionReused())`) + `
+			kept.s = s;
 			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
-		port2 = w.eval(`const s = kept.s2 = require('http2').createSecureServer(kept.tls, (q, r) => r.end(String(process.pid)));
+		port2 = w.eval(tlsServer(dir, "http2", `(q, r) => r.end(String(process.pid))`) + `
+			kept.s2 = s;
 			return await new Promise((ok) => s.listen(0, '127.0.0.1', () => ok(s.address().port)))`)
 	}
 	// Sessions are resumed on whichever worker: the ticket keys are shared.
@@ -270,7 +278,7 @@ func testTLSAndHTTP2(t *testing.T, a *app, dir string, handOff bool) {
 	if handOff && len(pids) != 2 {
 		t.Errorf("answered by %v, want both workers", pids)
 	}
-	h2 := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	h2 := http2Client(nil)
 	defer h2.CloseIdleConnections()
 	r, err := h2.Get("https://127.0.0.1:" + port2)
 	if err != nil {
